@@ -1,0 +1,91 @@
+"""The columns in words: the tables of `docs/data.md`, and the schemas as JSON.
+
+python -m store.schema_doc docs/data.md     rewrites the tables between its marks
+python -m store.schema_doc                  prints them
+python -m store.schema_doc --json           prints names and types
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from operators import columns
+from store.schema import MANIFEST_SCHEMA, SCHEMA_VERSION, VERDICT_SCHEMA, VIDEO_SCHEMA, clip_schema
+
+GROUPS = ("IDENTITY", "SHOT", "QUALITY", "VERDICT", "SCENE", "AUDIO", "SPEECH", "FUSION", "BOOKKEEPING", "TRANSIENT")
+
+
+def described() -> dict[str, Any]:
+    """Names and types of every schema, in order: what readers of a version may rely on."""
+    schemas = {
+        "clips": clip_schema((), keep_media=False),
+        "clips with media": clip_schema((), keep_media=True),
+        "videos": VIDEO_SCHEMA,
+        "verdicts": VERDICT_SCHEMA,
+        "manifest": MANIFEST_SCHEMA,
+    }
+    tables = {name: [[field.name, str(field.type)] for field in schema] for name, schema in schemas.items()}
+    return {"version": SCHEMA_VERSION, **tables}
+
+
+def tables() -> dict[str, str]:
+    """Markdown tables by the name of their place in `docs/data.md`."""
+    clips = {f"clips.{group.lower()}": getattr(columns, group) for group in GROUPS}
+    others = {"videos": VIDEO_SCHEMA, "verdicts": VERDICT_SCHEMA, "manifest": MANIFEST_SCHEMA}
+    return {name: _table(list(fields)) for name, fields in {**clips, **others}.items()}
+
+
+def filled(document: str) -> str:
+    """`document` with the tables written anew between `<!-- table NAME -->` and `<!-- end -->`.
+
+    Raises `ValueError` when a table has no place, or a place no table.
+    """
+    known = tables()
+    places = re.findall(r"<!-- table (\S+) -->", document)
+    if sorted(places) != sorted(known):
+        raise ValueError(f"tables without one place each: {sorted(set(known) ^ set(places)) or places}")
+    return re.sub(
+        r"(<!-- table (\S+) -->\n).*?(?=<!-- end -->)",
+        lambda found: f"{found[1]}{known[found[2]]}",
+        document,
+        flags=re.S,
+    )
+
+
+def _table(fields: list[pa.Field]) -> str:
+    lines = ["| column | type | unit | meaning | named after |", "|---|---|---|---|---|"]
+    for field in fields:
+        facts = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+        cells = (f"`{field.name}`", f"`{_type(field.type)}`", facts["unit"], facts["doc"], facts["source"])
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _type(kind: pa.DataType) -> str:
+    return str(kind).replace("element: ", "").replace("item: ", "")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m store.schema_doc", description="The columns in words, or as JSON."
+    )
+    parser.add_argument("document", type=Path, nargs="?", help="the Markdown file to rewrite")
+    parser.add_argument("--json", action="store_true", help="print names and types as JSON")
+    options = parser.parse_args()
+    if options.json:
+        print(json.dumps(described(), indent=1))
+    elif options.document:
+        options.document.write_text(filled(options.document.read_text(encoding="utf-8")), encoding="utf-8")
+    else:
+        for name, table in tables().items():
+            print(f"{name}\n\n{table}")
+
+
+if __name__ == "__main__":
+    main()
