@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.s3_servers import S3Server, moto_server, rclone_server
 
 SHARED_MEDIA = Path(__file__).parents[2] / "shared" / "media"
 
@@ -15,3 +18,25 @@ def shared_media() -> Path:
     if not SHARED_MEDIA.is_dir():
         pytest.skip("real test media are not beside this checkout (../shared/media)")
     return SHARED_MEDIA
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[S3Server]:
+    """An S3 server that keeps conditional writes."""
+    with moto_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone() -> Iterator[S3Server]:
+    """An S3 server that ignores conditional writes; skips where rclone has no binary."""
+    with rclone_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3_bucket(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`s3://…` of a new bucket on moto, with the environment set for this process and its children."""
+    for name, value in moto.environment().items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{moto.new_bucket()}"
