@@ -72,9 +72,7 @@ def _type(kind: pa.DataType) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m store.schema_doc", description="The columns in words, or as JSON."
-    )
+    parser = argparse.ArgumentParser(prog="python -m store.schema_doc", description="The columns in words.")
     parser.add_argument("document", type=Path, nargs="?", help="the Markdown file to rewrite")
     parser.add_argument("--json", action="store_true", help="print names and types as JSON")
     options = parser.parse_args()

@@ -24,6 +24,7 @@ from store.schema import SCHEMA_VERSION
 PREFIX = "rushes."
 ROW_GROUP_BYTES = 64 << 20  # uncompressed: large enough to compress well, small enough to read beside others
 ROW_GROUP_ROWS = 65_536
+SMALLEST = 12  # bytes of a Parquet file: two magic numbers and the length of the footer
 FOOTER_READ = 64 << 10  # one ranged read covers the footer of any schema of ours
 
 
@@ -90,6 +91,8 @@ def read_footer(store: ObjectStore, key: str, size: int) -> dict[str, str]:
 
     Raises `StorageError` when the object is missing or no whole Parquet file.
     """
+    if size < SMALLEST:
+        raise StorageError(f"{key}: not a whole Parquet file: {size} bytes")
     start = max(0, size - FOOTER_READ)
     tail = store.get_range(key, start, size - start)
     needed = int.from_bytes(tail[-8:-4], "little") + 8
