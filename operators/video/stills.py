@@ -1,0 +1,82 @@
+"""Keyframes as arrays: decoded once per process, cropped to the picture, brought to a working size.
+
+Arrays are uint8 H×W×3 in RGB order. `decode` remembers the last few keyframes, because several
+operators look at the same three JPEGs; what it returns is read-only.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from operators.contract import Row
+from operators.errors import ErrorKind, RowFailure
+
+RGB = NDArray[np.uint8]
+
+WORKING_SIDE = 1280  # px; larger JPEGs are decoded at 1/2, 1/4 or 1/8 as long as they stay over this
+MAX_SIDE = 16384  # px; nothing that records video is larger
+BAR_LUMA = 24  # of 255; letterbox bars are black (16 in limited range) with some noise
+KEPT_FRAMES = 6  # two clips' keyframes
+
+
+def stills(row: Row) -> list[RGB]:
+    """The clip's keyframes as RGB arrays.
+
+    Raises `RowFailure` (decode) where there are none or one cannot be decoded.
+    """
+    stored: Any = row.get("keyframes")
+    if not stored:
+        raise RowFailure(ErrorKind.DECODE, "the clip has no keyframes; cut its video again with `shots`")
+    return [decode(bytes(jpeg)) for jpeg in stored]
+
+
+@lru_cache(maxsize=KEPT_FRAMES)
+def decode(jpeg: bytes) -> RGB:
+    """One JPEG as a read-only RGB array. Raises `RowFailure` (decode, refused)."""
+    try:
+        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
+            if max(image.size) > MAX_SIDE:
+                width, height = image.size
+                raise RowFailure(ErrorKind.REFUSED, f"keyframe of {width}×{height} px is over {MAX_SIDE} px a side")
+            image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
+            rgb = np.array(image.convert("RGB"))
+    except RowFailure:
+        raise
+    except Exception as problem:  # Pillow raises OSError, SyntaxError, ValueError and its own for bad bytes
+        raise RowFailure(ErrorKind.DECODE, f"keyframe is not a whole JPEG: {problem}") from problem
+    rgb.flags.writeable = False
+    return rgb
+
+
+def active_picture(rgb: RGB) -> RGB:
+    """The frame without black bars at its edges; the whole frame where nothing else would be left.
+
+    Cheap on frames that were shrunk before.
+    """
+    lit = cv2.inRange(rgb, (0, 0, 0), (BAR_LUMA, BAR_LUMA, BAR_LUMA)) == 0
+    rows = np.flatnonzero(lit.any(axis=1))
+    columns = np.flatnonzero(lit.any(axis=0))
+    if rows.size == 0:
+        return rgb
+    return rgb[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def shrink(rgb: RGB, *, long_side: int | None = None, short_side: int | None = None) -> RGB:
+    """The frame with at most this long or short side in pixels, by area averaging; never enlarged."""
+    height, width = rgb.shape[:2]
+    scale = 1.0
+    if long_side is not None:
+        scale = min(scale, long_side / max(height, width))
+    if short_side is not None:
+        scale = min(scale, short_side / min(height, width))
+    if scale == 1.0:
+        return rgb
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
