@@ -1,0 +1,80 @@
+"""The decoding process: reads requests from standard input, writes events to standard output.
+
+Run by `operators.video.decoding` as `python -m operators.video.decoder MEMORY_MB`. It ends when its
+input ends, which is when its parent has gone. It imports neither Arrow nor anything of its parent.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import BinaryIO
+
+import cv2
+import psutil
+
+from operators.errors import ErrorKind
+from operators.video.events import Clip, Ended, Event, pack
+from operators.video.one_pass import PassOptions, watch
+
+
+def main(memory_mb: int) -> None:
+    """Serve requests, one JSON object per line, until the input ends."""
+    faulthandler.enable()
+    cv2.setNumThreads(1)
+    # Standard output belongs to the events: what a library prints goes to standard error.
+    with os.fdopen(os.dup(1), "wb") as events:
+        os.dup2(2, 1)
+        _limit_address_space(memory_mb)
+        requests: SimpleQueue[bytes] = SimpleQueue()
+        threading.Thread(target=_receive, args=(sys.stdin.buffer, requests), daemon=True).start()
+        while True:
+            request = json.loads(requests.get())
+            have = {int(index): (int(first), int(end)) for index, (first, end) in request["have"]}
+            for event in _guarded(watch(Path(request["path"]), PassOptions(**request["options"]), have)):
+                for part in pack(event):
+                    events.write(part)
+                events.flush()
+
+
+def _guarded(pass_: Iterator[Event]) -> Iterator[Event]:
+    """The events; an exception that nobody foresaw becomes the last one, and the process lives on."""
+    clips = 0
+    try:
+        for event in pass_:
+            clips = event.index + 1 if isinstance(event, Clip) else clips
+            yield event
+    except MemoryError as problem:
+        kind, message = ErrorKind.OUT_OF_MEMORY, f"decoding ran out of memory ({problem}); raise shots.memory_mb"
+        yield Ended(clips=clips, frames=0, duration=None, kind=kind, message=message)
+    except Exception as problem:
+        kind, message = ErrorKind.INTERNAL, f"{type(problem).__name__}: {problem}"
+        yield Ended(clips=clips, frames=0, duration=None, kind=kind, message=message)
+
+
+def _receive(source: BinaryIO, requests: SimpleQueue[bytes]) -> None:
+    for line in source:
+        requests.put(line)
+    os._exit(0)  # the parent has gone; whatever is being decoded is for nobody
+
+
+def _limit_address_space(memory_mb: int) -> None:
+    """Make allocations fail past the limit where the system can, in case the parent is not looking."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    now = psutil.Process().memory_info().vms
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = now + (memory_mb << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

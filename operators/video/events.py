@@ -1,0 +1,133 @@
+"""What one pass over a video tells, and how it is put on a pipe.
+
+A message is a little-endian uint32 length, that many bytes of JSON, and the blobs whose lengths the
+JSON lists. No pickle: the sender has read hostile files.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from operators.video.motion import ClipMotion
+
+_HEAD = struct.Struct("<I")
+
+LARGEST = 1 << 30
+"""Bytes of a message at most; a longer one means a broken sender."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """The video's facts: header duration in seconds or None, displayed [height, width], nominal frames/s."""
+
+    duration: float | None
+    resolution: tuple[int, int]
+    fps: float
+    codec: str
+    has_audio: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A finished clip: frames [first, end), seconds [start, stop) on the presentation clock.
+
+    `keyframes`: three JPEGs in display orientation; `audio`: int16 LE mono at 16 kHz, or None.
+    """
+
+    index: int
+    first: int
+    end: int
+    start: float
+    stop: float
+    motion: ClipMotion
+    keyframe_times: tuple[float, ...]
+    keyframes: tuple[bytes, ...]
+    audio: bytes | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """A sign of life: frames decoded and clips done so far."""
+
+    frames: int
+    clips: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """Always last. `kind` and `message` say what stopped the pass, or are None; `duration` as decoded, in seconds.
+
+    `restart`: a clip that was reported as stored has another span, so the video must be redone.
+    """
+
+    clips: int
+    frames: int
+    duration: float | None
+    kind: str | None = None
+    message: str | None = None
+    restart: bool = False
+
+
+Event = Opened | Clip | Progress | Ended
+
+_KINDS: dict[str, type] = {kind.__name__: kind for kind in (Opened, Clip, Progress, Ended)}
+
+
+def pack(event: Event) -> list[bytes]:
+    """The event as buffers to write one after another."""
+    body: dict[str, Any] = {"event": type(event).__name__}
+    blobs: list[bytes] = []
+    if isinstance(event, Clip):
+        body |= {
+            f.name: getattr(event, f.name) for f in fields(event) if f.name not in ("keyframes", "audio", "motion")
+        }
+        body["motion"] = asdict(event.motion)
+        # Equal keyframes (a clip of one or two frames) are sent as often as they are shown.
+        blobs = [*event.keyframes, *([] if event.audio is None else [event.audio])]
+        body["has_sound"] = event.audio is not None
+    else:
+        body |= asdict(event)
+    body["blobs"] = [len(blob) for blob in blobs]
+    head = json.dumps(body).encode()
+    return [_HEAD.pack(len(head)), head, *blobs]
+
+
+def unpack(buffer: bytearray) -> Iterator[Event]:
+    """Take the whole messages off the front of `buffer`. Raises `ValueError` where they make no sense."""
+    while True:
+        if len(buffer) < _HEAD.size:
+            return
+        (length,) = _HEAD.unpack_from(buffer)
+        if length > LARGEST:
+            raise ValueError(f"a message of {length} bytes")
+        start = _HEAD.size + length
+        if len(buffer) < start:
+            return
+        body = json.loads(bytes(buffer[_HEAD.size : start]))
+        lengths = body.pop("blobs")
+        if sum(lengths) > LARGEST:
+            raise ValueError(f"a message of {sum(lengths)} bytes")
+        if len(buffer) < start + sum(lengths):
+            return
+        blobs = []
+        for size in lengths:
+            blobs.append(bytes(buffer[start : start + size]))
+            start += size
+        del buffer[:start]
+        yield _build(body, blobs)
+
+
+def _build(body: dict[str, Any], blobs: list[bytes]) -> Event:
+    kind = _KINDS[body.pop("event")]
+    if kind is Clip:
+        body["audio"] = blobs.pop() if body.pop("has_sound") else None
+        body["keyframes"] = tuple(blobs)
+        body["keyframe_times"] = tuple(body["keyframe_times"])
+        body["motion"] = ClipMotion(**body["motion"])
+    if kind is Opened:
+        body["resolution"] = tuple(body["resolution"])
+    return kind(**body)

@@ -1,0 +1,324 @@
+"""One pass over a video: its shots, their motion, keyframes and sound, while it is decoded once.
+
+Packets of the picture and of the sound come from one container in file order. A clip is told as
+soon as its end and its sound are known, so memory does not grow with the length of the video. The
+end of the stream decides, and presentation times; what the header says of frame counts is ignored.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from av.error import EOFError as EndOfStream
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import VideoFrame
+
+from operators.errors import ErrorKind, RowFailure
+from operators.video.cuts import CutFinder, make_detector
+from operators.video.events import Clip, Ended, Event, Opened, Progress
+from operators.video.keyframes import Candidate, Reservoir, choose, encode, frame_bytes
+from operators.video.motion import ClipMotion, MotionSampler, PairMotion, summarise
+from operators.video.shrink import Shrinker
+from operators.video.sound import SoundTrack
+from operators.video.stream import Geometry, OpenVideo, geometry, is_cut_short, open_video
+
+CORRUPT_IN_A_ROW = 50
+"""Packets in a row that may fail to decode before the rest of the video is given up."""
+
+SOUND_BEHIND = 30.0
+"""Seconds by which sound may be stored behind its picture; a clip waits for its sound no longer."""
+
+SOUND_AHEAD = 600.0
+"""Seconds by which sound may be stored ahead of its picture (19 MB as 16 kHz mono)."""
+
+LONGEST_HOLD = 60.0
+"""Seconds for which a picture may stand; a longer step of the clock is a jump, and the clip ends before it."""
+
+PACKETS_PER_SIGN = 128
+"""Packets between two signs of life."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassOptions:
+    """What a pass looks for; the fields are those of `SplitShots.Settings`."""
+
+    detector: str = "content"
+    threshold: float | None = None
+    min_shot_frames: int = 15
+    max_clip_seconds: float = 300.0
+    keyframe_size: int = 1280
+    keyframe_quality: int = 85
+
+
+def watch(path: Path, options: PassOptions, have: Mapping[int, tuple[int, int]] | None = None) -> Iterator[Event]:
+    """Everything about the video at `path`, with `Ended` always last; errors are told in it.
+
+    `have` names clips stored earlier, index → (first frame, end): they are counted but not told.
+    """
+    try:
+        with open_video(path) as video:
+            yield from _Pass(video, options, have or {}).events()
+    except RowFailure as problem:
+        yield Ended(clips=0, frames=0, duration=None, kind=problem.kind, message=str(problem))
+
+
+class _SpanDiffers(Exception):
+    """A clip that was stored earlier has another span now."""
+
+
+class _Pass:
+    def __init__(self, video: OpenVideo, options: PassOptions, have: Mapping[int, tuple[int, int]]) -> None:
+        self._video = video
+        self._options = options
+        self._have = have
+        self._sound = SoundTrack(video.origin) if video.audio is not None else None
+        self._told: deque[Clip | None] = deque()
+        self._delivered = 0
+        self._lost_sound_from = float("inf")
+        self._given_sound_until = float("-inf")
+        self._sound_misplaced = False
+        self._frames = 0
+        self._clips = 0
+
+    def events(self) -> Iterator[Event]:
+        """The pass itself; used once."""
+        kind = message = None
+        try:
+            for count, packet in enumerate(self._packets()):
+                if packet.stream is self._video.video:
+                    for frame in self._decode(packet):
+                        yield from self._see(frame)  # type: ignore[arg-type]
+                else:
+                    self._hear(packet)
+                yield from self._deliver(final=False)
+                if count % PACKETS_PER_SIGN == PACKETS_PER_SIGN - 1:
+                    yield Progress(frames=self._frames, clips=self._delivered)
+            if is_cut_short(self._video):
+                kind, message = (
+                    ErrorKind.DECODE,
+                    f"the file is cut short at {self._last_time():.2f} s; fetch it again",
+                )
+        except MemoryError as problem:
+            kind, message = (
+                ErrorKind.OUT_OF_MEMORY,
+                f"decoding needs too much memory ({problem}); raise shots.memory_mb",
+            )
+        except RowFailure as problem:
+            kind, message = problem.kind, str(problem)
+        except _SpanDiffers:
+            yield Ended(clips=self._delivered, frames=self._frames, duration=None, restart=True)
+            return
+        if self._frames == 0:
+            kind, message = kind or ErrorKind.NO_VIDEO, message or "the video stream holds no frame that decodes"
+            yield Ended(clips=0, frames=0, duration=None, kind=kind, message=message)
+            return
+        try:
+            yield from self._finish()
+        except _SpanDiffers:
+            yield Ended(clips=self._delivered, frames=self._frames, duration=None, restart=True)
+            return
+        if self._sound_misplaced and kind is None:
+            kind = ErrorKind.DECODE
+            message = (
+                "sound and picture lie too far apart in the file, so some sound is missing; remux it (ffmpeg -c copy)"
+            )
+        length = round(self._stop - self._begin, 6)
+        yield Ended(clips=self._delivered, frames=self._frames, duration=length, kind=kind, message=message)
+
+    def _packets(self) -> Iterator[Packet]:
+        streams = [stream for stream in (self._video.video, self._video.audio) if stream is not None]
+        self._failures = 0
+        while True:
+            try:
+                yield from self._video.container.demux(streams)
+                return
+            except EndOfStream:
+                return
+            except MemoryError:
+                raise
+            except FFmpegError as problem:
+                self._failed(problem)
+
+    def _decode(self, packet: Packet) -> list:
+        try:
+            frames = packet.decode()
+        except EndOfStream:
+            return []
+        except MemoryError:
+            raise
+        except FFmpegError as problem:
+            self._failed(problem)
+            return []
+        if frames:
+            self._failures = 0
+        return frames
+
+    def _failed(self, problem: FFmpegError) -> None:
+        self._failures += 1
+        if self._failures > CORRUPT_IN_A_ROW:
+            raise RowFailure(
+                ErrorKind.DECODE,
+                f"damaged after {self._last_time():.2f} s ({problem.strerror}); fetch the file again",
+            )
+
+    def _hear(self, packet: Packet) -> None:
+        assert self._sound is not None
+        try:
+            frames = packet.decode()
+        except MemoryError:
+            raise
+        except (FFmpegError, ValueError):
+            return  # a damaged packet of sound leaves a gap, which is silence
+        for frame in frames:
+            time = frame.time - self._video.origin if frame.time is not None else None
+            if time is not None and time > self._last_time() + SOUND_AHEAD:
+                self._lost_sound_from = min(self._lost_sound_from, time)
+                continue
+            if time is not None and time < self._given_sound_until - 0.1:
+                self._sound_misplaced = True
+            try:
+                self._sound.feed(frame)  # type: ignore[arg-type]
+            except (FFmpegError, ValueError):
+                continue
+
+    def _last_time(self) -> float:
+        return self._time if self._frames else 0.0
+
+    def _see(self, frame: VideoFrame) -> Iterator[Event]:
+        if self._frames == 0:
+            yield self._start(frame)
+        ticks = self._tick(frame)
+        position, time = self._frames, self._seconds_at(ticks)
+        previous, self._time = self._time, time
+        self._frames += 1
+        self._times[position] = time
+        small = self._shrink(frame)
+        motion = self._motion.feed(position, time, small.luma)
+        if motion is not None:
+            self._pairs.append(motion)
+        for cut in self._cuts.feed(position, ticks - self._first_tick, small.bgr):
+            if cut > self._clip_first:
+                self._close(cut, self._times[cut])
+        if position and time - previous > LONGEST_HOLD:
+            self._close(position, round(previous + self._frame_seconds, 6), time)
+        elif time - self._clip_start >= self._options.max_clip_seconds:
+            self._close(position, time)
+        self._reservoir.add(Candidate(position, time, frame))
+        self._frame_seconds = self._seconds(frame)
+
+    def _start(self, frame: VideoFrame) -> Opened:
+        video, options = self._video, self._options
+        base = frame.time_base or video.video.time_base or Fraction(1, 1000)
+        self._shape: Geometry = geometry(video.video, frame)
+        self._seconds_per_tick = float(base)
+        self._first_tick = self._last_tick = frame.pts if frame.pts is not None else 0
+        self._begin = self._time = self._clip_start = self._seconds_at(self._first_tick)
+        self._stop = self._begin
+        self._clip_first = 0
+        self._frame_seconds = self._seconds(frame)
+        self._times: dict[int, float] = {}
+        self._pairs: list[PairMotion] = []
+        self._shrink = Shrinker(frame.width, frame.height)
+        self._motion = MotionSampler(video.fps, self._shrink.width, self._shrink.height)
+        detector = make_detector(options.detector, options.threshold, options.min_shot_frames)
+        self._cuts = CutFinder(detector, video.fps, base)
+        self._reservoir = Reservoir(0, frame_bytes(frame))
+        width, height = self._shape.displayed
+        return Opened(
+            duration=video.duration,
+            resolution=(height, width),
+            fps=float(video.fps),
+            codec=video.codec,
+            has_audio=video.audio is not None,
+        )
+
+    def _tick(self, frame: VideoFrame) -> int:
+        """The frame's presentation time; where it is missing or does not advance, one frame after the last."""
+        ticks = frame.pts
+        if self._frames and (ticks is None or ticks <= self._last_tick):
+            ticks = self._last_tick + max(1, round(self._frame_seconds / self._seconds_per_tick))
+        self._last_tick = ticks if ticks is not None else self._first_tick
+        return self._last_tick
+
+    def _seconds_at(self, ticks: int) -> float:
+        return round(ticks * self._seconds_per_tick - self._video.origin, 6)
+
+    def _seconds(self, frame: VideoFrame) -> float:
+        return frame.duration * self._seconds_per_tick if frame.duration else float(1 / self._video.fps)
+
+    def _close(self, end: int, stop: float, next_start: float | None = None) -> None:
+        """End the running clip before frame `end`, at `stop` seconds; the next starts there or at `next_start`."""
+        first, start, index = self._clip_first, self._clip_start, self._clips
+        candidates = self._reservoir.split(end)
+        inside = [pair for pair in self._pairs if first <= pair.position < end - 1]
+        self._pairs = [pair for pair in self._pairs if pair.position >= end]
+        self._times = {position: time for position, time in self._times.items() if position >= end}
+        self._cuts.forget(end)
+        self._clip_first, self._clip_start, self._clips = end, stop if next_start is None else next_start, index + 1
+        known = self._have.get(index)
+        if known is not None:
+            if tuple(known) != (first, end):
+                raise _SpanDiffers
+            self._told.append(None)
+            return
+        chosen = choose(candidates, start, stop)
+        self._told.append(
+            Clip(
+                index=index,
+                first=first,
+                end=end,
+                start=start,
+                stop=stop,
+                motion=self._as_displayed(summarise(inside, self._shrink.width, self._shrink.height)),
+                keyframe_times=tuple(candidate.time for candidate in chosen),
+                keyframes=self._encode(chosen),
+                audio=None,
+            )
+        )
+
+    def _as_displayed(self, motion: ClipMotion) -> ClipMotion:
+        if motion.pan_x is None or motion.pan_y is None:
+            return motion
+        pan_x, pan_y = self._shape.turn_vector(motion.pan_x, motion.pan_y)
+        return replace(motion, pan_x=pan_x, pan_y=pan_y)
+
+    def _encode(self, chosen: list[Candidate]) -> tuple[bytes, ...]:
+        pictures: dict[int, bytes] = {}
+        for candidate in chosen:
+            if candidate.position not in pictures:
+                shape = replace(self._shape, width=candidate.frame.width, height=candidate.frame.height)
+                size, quality = self._options.keyframe_size, self._options.keyframe_quality
+                pictures[candidate.position] = encode(candidate.frame, shape, size, quality)
+        return tuple(pictures[candidate.position] for candidate in chosen)
+
+    def _deliver(self, *, final: bool) -> Iterator[Clip]:
+        while self._told:
+            clip = self._told[0]
+            if clip is not None and self._sound is not None:
+                late = self._last_time() > clip.stop + SOUND_BEHIND
+                if not final and not late and self._sound.end < clip.stop:
+                    return
+                if late and self._sound.end < clip.stop:
+                    self._given_sound_until = clip.stop
+                self._sound_misplaced |= clip.stop > self._lost_sound_from
+                clip = replace(clip, audio=self._sound.span(clip.start, clip.stop).astype("<i2").tobytes())
+                self._sound.forget(clip.stop)
+            self._told.popleft()
+            self._delivered += 1
+            if clip is not None:
+                yield clip
+
+    def _finish(self) -> Iterator[Event]:
+        for cut in self._cuts.finish(self._last_tick - self._first_tick):
+            if cut > self._clip_first:
+                self._close(cut, self._times[cut])
+        self._stop = round(self._time + min(self._frame_seconds, LONGEST_HOLD), 6)
+        self._close(self._frames, self._stop)
+        if self._sound is not None:
+            self._sound.flush()
+        yield from self._deliver(final=True)

@@ -1,0 +1,108 @@
+"""Frames at analysis size, without converting a full-size frame.
+
+The Y, U and V planes are shrunk where the decoder left them (bilinear, as PySceneDetect shrinks),
+and only the small picture is converted to BGR, by the stream's own matrix and range. Converting the
+full frame first costs as much as decoding it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+
+ANALYSIS_WIDTH = 256
+"""Width in pixels at which shots and motion are measured: PySceneDetect's own automatic downscale."""
+
+_PLANAR = re.compile(r"(?:yuva?j?4\d\dp|gray)(?:(9|10|12|14|16)le)?")
+
+_LUMA_WEIGHTS = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593), 4: (0.30, 0.11), 7: (0.212, 0.087)}
+"""(Kr, Kb) by FFmpeg's AVColorSpace; others, and streams that do not say, count as BT.601, as in FFmpeg."""
+
+_BT601 = (0.299, 0.114)
+
+_FIXED_POINT = 1024
+"""`cv2.transform` computes bytes in 1/1024. With coefficients that it cannot hold exactly, grey comes out
+coloured by one level, its hue is noise, and dark scenes are cut to pieces."""
+
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+
+
+def yuv_to_bgr(colorspace: int, full_range: bool) -> np.ndarray:
+    """The 3×4 float32 matrix that takes (Y, U, V, 1) in 0–255 to (B, G, R).
+
+    From the definition of Y'CbCr (ITU-R BT.601-7 §2.5, BT.709-6 §3, BT.2020-2 table 4).
+    """
+    kr, kb = _LUMA_WEIGHTS.get(colorspace, _BT601)
+    kg = 1 - kr - kb
+    luma, chroma, black = (1.0, 1.0, 0.0) if full_range else (255 / 219, 255 / 224, 16.0)
+    blue, red = 2 * (1 - kb) * chroma, 2 * (1 - kr) * chroma
+    rows = np.array([[luma, blue, 0], [luma, -blue * kb / kg, -red * kr / kg], [luma, 0, red]])
+    rows = np.round(rows * _FIXED_POINT) / _FIXED_POINT
+    offset = rows @ np.array([-black, -128.0, -128.0])
+    return np.column_stack([rows, offset]).astype(np.float32)
+
+
+def planes(frame: VideoFrame) -> tuple[list[np.ndarray], int] | None:
+    """Views of the frame's first three planes (H×W, uint8 or uint16) and their bit depth, without a copy.
+
+    A grey frame has one plane. None where the pixel format is not planar YUV or grey.
+    """
+    match = _PLANAR.fullmatch(frame.format.name)
+    if match is None:
+        return None
+    bits = int(match[1] or 8)
+    dtype = np.dtype("u1" if bits == 8 else "<u2")
+    views = []
+    for plane in frame.planes[:3]:
+        if plane.line_size <= 0:
+            return None
+        whole = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, plane.line_size // dtype.itemsize)
+        views.append(whole[:, : plane.width])
+    return views, bits
+
+
+@dataclass(frozen=True)
+class SmallFrame:
+    """One frame at analysis size: `bgr` H×W×3 uint8, `luma` H×W uint8 as coded."""
+
+    bgr: np.ndarray
+    luma: np.ndarray
+
+
+class Shrinker:
+    """Shrinks every frame of one video to the same small size: `width` × `height`.
+
+    A frame of another size in mid-stream is stretched to it.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width = min(width, ANALYSIS_WIDTH)
+        self.height = max(1, round(height * self.width / width))
+        self._matrices: dict[tuple[int, bool], np.ndarray] = {}
+
+    def __call__(self, frame: VideoFrame) -> SmallFrame:
+        found = planes(frame)
+        if found is None:
+            # Rare formats (packed, semi-planar, RGB) go through swscale.
+            bgr = frame.to_ndarray(format="bgr24", width=self.width, height=self.height, interpolation="BILINEAR")
+            return SmallFrame(bgr, cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY))
+        small = self._resize(*found)
+        if len(small) == 1:
+            small += [np.full_like(small[0], 128)] * 2
+        return SmallFrame(cv2.transform(cv2.merge(small), self._matrix(frame)), small[0])
+
+    def _resize(self, views: list[np.ndarray], bits: int) -> list[np.ndarray]:
+        size = (self.width, self.height)
+        small = [cv2.resize(view, size, interpolation=cv2.INTER_LINEAR) for view in views]
+        return small if bits == 8 else [cv2.convertScaleAbs(view, alpha=2.0 ** (8 - bits)) for view in small]
+
+    def _matrix(self, frame: VideoFrame) -> np.ndarray:
+        full = int(frame.color_range) == _FULL_RANGE or "j" in frame.format.name
+        key = (int(frame.colorspace), full)
+        if key not in self._matrices:
+            self._matrices[key] = yuv_to_bgr(*key)
+        return self._matrices[key]
