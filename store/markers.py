@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from operators.errors import LeaseLost, StorageError
 from store.layout import SUCCESS, MarkerKey, ShardKind, marker_key, parse_marker_key, parse_shard_key
 from store.objects import ObjectMissing, ObjectStore
+from store.threads import in_threads
 
-READERS = 16  # concurrent reads: hides an object store's latency, stays under its connection pool
 ATTEMPTS = 5  # tries of a marker's PUT whose answer is unclear
 
 _Count = NonNegativeInt
@@ -204,18 +203,3 @@ def read_success(store: ObjectStore) -> dict[int, int] | None:
         return None
     except ValidationError as problem:
         raise StorageError(f"{SUCCESS} cannot be read: {problem.errors(include_url=False)[0]['msg']}") from problem
-
-
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
-
-
-def in_threads(task: Callable[[_In], _Out], items: Iterable[_In], workers: int = READERS) -> list[_Out]:
-    """`task` of every item, in their order. The first exception is raised, and nothing new is started."""
-    with ThreadPoolExecutor(workers, thread_name_prefix="rushes-read") as pool:
-        futures = [pool.submit(task, item) for item in items]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise

@@ -123,7 +123,7 @@ def damage(entry: ShardEntry, data: bytes) -> str | None:
 def decode(key: str, data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
     """The table in a shard's bytes, without footer facts. Raises `StorageError` naming `key`."""
     try:
-        table = pq.read_table(pa.BufferReader(data), columns=list(columns) if columns is not None else None)
+        table = pq.ParquetFile(pa.BufferReader(data)).read(columns=list(columns) if columns is not None else None)
     except _NOT_PARQUET as problem:
         raise StorageError(f"{key}: not a whole Parquet file: {problem}") from problem
     return table.replace_schema_metadata(None)

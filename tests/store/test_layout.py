@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.errors import ConfigurationError
@@ -25,11 +25,13 @@ def test_the_keys_of_the_design() -> None:
     assert (layout.RUN, layout.LEASE, layout.SUCCESS) == ("run.json", "lease.json", "_SUCCESS")
 
 
+@settings(deadline=None)
 @given(kind=st.sampled_from(layout.SHARD_KINDS), partition=partitions, name=names)
 def test_shard_keys_parse_back(kind: layout.ShardKind, partition: int, name: str) -> None:
     assert layout.parse_shard_key(layout.shard_key(kind, partition, name)) == (kind, partition, name)
 
 
+@settings(deadline=None)
 @given(partition=partitions, generation=st.integers(min_value=0, max_value=999_999_999), name=names)
 def test_other_keys_parse_back(partition: int, generation: int, name: str) -> None:
     assert layout.parse_marker_key(layout.marker_key(partition, generation)) == (partition, generation)
@@ -37,6 +39,7 @@ def test_other_keys_parse_back(partition: int, generation: int, name: str) -> No
     assert layout.parse_attempt_key(layout.attempt_key(partition, name)) == (partition, name)
 
 
+@settings(deadline=None)
 @given(partition=partitions, other=partitions)
 def test_a_partition_prefix_holds_its_own_shards_only(partition: int, other: int) -> None:
     inside = layout.clips_key(other, "x").startswith(layout.partition_prefix("clips", partition))

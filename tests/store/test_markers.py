@@ -174,16 +174,3 @@ def test_success_names_generations(store: LocalStore) -> None:
     store.put(SUCCESS, b"yes")
     with pytest.raises(StorageError, match="_SUCCESS cannot be read"):
         markers.read_success(store)
-
-
-def test_in_threads_keeps_the_order_and_stops_at_the_first_problem() -> None:
-    assert markers.in_threads(lambda n: n * n, range(100)) == [n * n for n in range(100)]
-    seen = []
-
-    def task(number: int) -> None:
-        seen.append(number)
-        raise StorageError(f"no {number}")
-
-    with pytest.raises(StorageError, match="no 0"):
-        markers.in_threads(task, range(1000), workers=2)
-    assert len(seen) < 1000

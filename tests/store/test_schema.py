@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.columns import STANDARD, select
@@ -123,6 +123,7 @@ def test_a_failed_video_is_a_row_without_clip() -> None:
     assert schema.to_table([{**video, "error": error}], schema.VIDEO_SCHEMA).num_rows == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats(), st.integers(-5, 5)), max_size=8), st.data())
 def test_to_table_and_check_row_agree(values: list[float | int | None], data: st.DataObject) -> None:
     column = data.draw(st.sampled_from(["of_score", "people", "video_fps"]))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.errors import ConfigurationError, StorageError
@@ -137,6 +137,7 @@ def test_only_shards_are_adopted(store: LocalStore) -> None:
         shards.adopt_shard(store, "run.json")
 
 
+@settings(deadline=None)
 @given(rows=st.integers(0, 40), exclude=st.sets(st.integers(0, 60)))
 def test_excluded_rows_are_skipped_and_the_rest_stays_in_order(rows: int, exclude: set[int]) -> None:
     table = pa.table({"n": list(range(rows))}, schema=pa.schema([("n", pa.int64())]))
