@@ -10,6 +10,7 @@ configure or program Rushes:
     │   └── RunMismatch      the output belongs to another configuration
     ├── StorageError         the object store could not be read or written          (exit code 1)
     │   └── LeaseLost        another driver writes this output
+    ├── EngineError          Ray could not go on                                    (exit code 1)
     └── RowFailure           raised inside an operator to give its row a chosen kind
 """
 
@@ -76,6 +77,10 @@ class StorageError(RushesError):
 
 class LeaseLost(StorageError):
     """Another driver has taken this output over; this one must stop writing."""
+
+
+class EngineError(RushesError):
+    """Ray could not go on; what is committed stays, and the same command resumes."""
 
 
 class RowFailure(RushesError):

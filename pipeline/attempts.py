@@ -1,0 +1,107 @@
+"""Attempts: each try of a video is written down before it starts, so that a killer is found out.
+
+A video that takes its process down is tried three times in fresh processes, the last time alone,
+before that becomes its verdict. Three kinds of evidence are told apart:
+
+- a death that was witnessed: the actor saw its decoding process die, or the driver saw a worker's
+  result never arrive. Each is a strike;
+- a driver that died while the video ran alone. These count by themselves, since a driver can also be
+  stopped by people;
+- a driver that died while several videos ran. Nobody can say which was guilty: after three of those a
+  video runs alone from then on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+
+from operators.errors import ErrorKind
+from store.layout import attempt_key, partition_prefix
+from store.objects import ObjectStore
+
+STRIKES = 3
+"""Witnessed deaths, or deaths of drivers in the video's company alone, that make a verdict."""
+
+UNEXPLAINED = 3
+"""Dead drivers in whose company a video was seen, after which it runs alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One try. `session` is the lease's nonce; `ended` is "" while it runs, or the kind of its death."""
+
+    video_id: str
+    session: str
+    number: str
+    alone: bool
+    ended: str = ""
+    message: str = ""
+
+
+def write_attempt(store: ObjectStore, partition: int, attempt: Attempt) -> None:
+    """Record a try before it starts, or its death once that was seen."""
+    video = hashlib.sha256(attempt.video_id.encode()).hexdigest()[:16]
+    name = f"{video}-{attempt.session[:16]}-{attempt.number}"
+    store.put(attempt_key(partition, name), json.dumps(asdict(attempt)).encode())
+
+
+def read_attempts(store: ObjectStore, partition: int) -> list[Attempt]:
+    """All tries of a partition's videos; records that are not whole are no evidence and are left out."""
+    found = []
+    for info in store.list(partition_prefix("attempts", partition)):
+        try:
+            found.append(Attempt(**json.loads(store.get(info.key))))
+        except (ValueError, TypeError):
+            continue
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What the tries of one video that has no record yet say about it.
+
+    `strikes` are witnessed deaths, `lonely` drivers that died with the video alone, `unexplained`
+    drivers that died with it among others. `last_death` is an error kind, `message` its text.
+    """
+
+    strikes: int = 0
+    lonely: int = 0
+    unexplained: int = 0
+    last_death: str = ErrorKind.WORKER_DIED.value
+    message: str = ""
+
+    @property
+    def alone(self) -> bool:
+        """Whether the next try must run with nothing beside it."""
+        return self.strikes >= STRIKES - 1 or self.unexplained >= UNEXPLAINED
+
+    @property
+    def convicted(self) -> bool:
+        """Whether the deaths have become a verdict."""
+        return self.strikes >= STRIKES or self.lonely >= STRIKES
+
+
+def weigh(attempts: Iterable[Attempt], session: str, vanished: bool) -> Evidence:
+    """Judge one video's tries.
+
+    `session` is the present driver's. `vanished` says that the present driver waited for its tries to
+    end and they never did, so that its unfinished ones are witnessed deaths.
+    """
+    evidence = Evidence()
+    companies: set[str] = set()
+    for attempt in attempts:
+        mine = attempt.session == session
+        if attempt.ended:
+            evidence = replace(
+                evidence, strikes=evidence.strikes + 1, last_death=attempt.ended, message=attempt.message
+            )
+        elif mine:
+            evidence = replace(evidence, strikes=evidence.strikes + vanished)
+        elif attempt.alone:
+            evidence = replace(evidence, lonely=evidence.lonely + 1)
+        else:
+            companies.add(attempt.session)
+    return replace(evidence, unexplained=len(companies))

@@ -1,0 +1,131 @@
+"""The chain of operators: checked before anything starts, fingerprinted, composed into stages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from operators.columns import BOOKKEEPING, IDENTITY
+from operators.contract import Operator
+from operators.errors import ChainError
+
+SOURCE_COLUMNS = ("video_id", "uri", "size", "etag", "extra")
+"""What the manifest gives to the first operator."""
+
+
+def check(chain: Sequence[Operator]) -> None:
+    """Raise `ChainError` unless every column that is read is written earlier, once, and names are unique.
+
+    Calls each operator's own `check`, which raises `ConfigurationError` for model files that are missing.
+    """
+    if not chain:
+        raise ChainError("the chain has no operator")
+    names = [operator.name for operator in chain]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ChainError(f"operators need different names; used more than once: {', '.join(twice)}")
+    known = {*SOURCE_COLUMNS, *(field.name for field in (*IDENTITY, *BOOKKEEPING))}
+    writer: dict[str, str] = {}
+    for operator in chain:
+        for column in operator.reads:
+            if column not in known:
+                late = [o.name for o in chain if column in o.writes.names]
+                hint = f"; {late[0]} writes it: move it above {operator.name}" if late else "; no operator writes it"
+                raise ChainError(f"{operator.name} reads column {column!r}{hint}")
+        for column in operator.writes.names:
+            if column in writer:
+                raise ChainError(f"column {column!r} is written by both {writer[column]} and {operator.name}")
+            writer[column] = operator.name
+        known.update(operator.writes.names)
+        operator.check()
+
+
+def lineages(chain: Sequence[Operator]) -> dict[str, str]:
+    """Operator name → sixteen hex digits that change with the operator or with anything it reads from."""
+    author: dict[str, str] = {}
+    result: dict[str, str] = {}
+    root = chain[0].name
+    for operator in chain:
+        parents = {column: result[author[column]] for column in operator.reads if column in author}
+        if operator.name != root:
+            parents["rows"] = result[root]
+        facts = json.dumps([operator.fingerprint(), parents], sort_keys=True)
+        result[operator.name] = hashlib.sha256(facts.encode()).hexdigest()[:16]
+        author.update(dict.fromkeys(operator.writes.names, operator.name))
+    return result
+
+
+def fingerprint(lineage: Mapping[str, str]) -> str:
+    """Sixteen hex digits for the whole chain."""
+    return hashlib.sha256(json.dumps(list(lineage.items())).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Operators that run composed in one Ray actor. `batch` rows are bundled for it (0: one video)."""
+
+    operators: tuple[Operator, ...]
+    cpus: float
+    gpus: float
+    memory_mb: int
+    batch: int
+    actors: tuple[int, int | None]
+
+    @property
+    def name(self) -> str:
+        return "+".join(operator.name for operator in self.operators) or "write"
+
+
+def compose(chain: Sequence[Operator]) -> list[Stage]:
+    """Adjacent CPU operators become one stage, every GPU operator its own.
+
+    Stage boundaries cost a trip through the object store and at least one more actor; they exist only
+    where resources differ. A chain that ends on a GPU gets a last stage that only writes.
+    """
+    groups: list[list[Operator]] = []
+    for operator in chain:
+        joins = groups and operator.resources.gpus == 0 and groups[-1][-1].resources.gpus == 0
+        if joins:
+            groups[-1].append(operator)
+        else:
+            groups.append([operator])
+    stages = [_stage(group) for group in groups]
+    if stages[-1].gpus:
+        stages.append(Stage(operators=(), cpus=0.25, gpus=0, memory_mb=0, batch=256, actors=(1, None)))
+    return stages
+
+
+def _stage(group: Sequence[Operator]) -> Stage:
+    needs = [operator.resources for operator in group]
+    maxima = [r.actors[1] for r in needs if r.actors[1] is not None]
+    return Stage(
+        operators=tuple(group),
+        cpus=max(r.cpus for r in needs),
+        gpus=max(r.gpus for r in needs),
+        memory_mb=sum(r.memory_mb for r in needs),
+        batch=max(r.batch for r in needs),
+        actors=(max(r.actors[0] for r in needs), min(maxima) if maxima else None),
+    )
+
+
+def pool_sizes(stages: Sequence[Stage], cpus: float, gpus: float) -> list[int]:
+    """Actors to start each stage with on `cpus` and `gpus`, so that every stage can make progress.
+
+    The first stage (decoding, the bottleneck of `lite`) takes the CPUs that the others leave. Raises
+    `ChainError` with the arithmetic where the minimum does not fit.
+    """
+    least = [max(1, stage.actors[0]) for stage in stages]
+    need_cpus = sum(n * stage.cpus for n, stage in zip(least, stages, strict=True))
+    need_gpus = sum(n * stage.gpus for n, stage in zip(least, stages, strict=True))
+    for what, need, have in (("CPUs", need_cpus, cpus), ("GPUs", need_gpus, gpus)):
+        if need > have + 1e-9:
+            sums = " + ".join(
+                f"{n} × {stage.cpus if what == 'CPUs' else stage.gpus:g} ({stage.name})"
+                for n, stage in zip(least, stages, strict=True)
+            )
+            raise ChainError(f"the chain needs {need:g} {what} at least: {sums}; the cluster has {have:g}")
+    spare = int((cpus - need_cpus) / stages[0].cpus + 1e-9) if stages[0].cpus else 0
+    most = stages[0].actors[1]
+    first = least[0] + spare if most is None else min(least[0] + spare, most)
+    return [first, *least[1:]]

@@ -1,0 +1,58 @@
+"""Ray for the length of a run: connect to a cluster, or start one of our own on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+QUIET = {
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""Environment of our own Ray: our progress instead of Ray's, no usage reports."""
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+"""Libraries in an actor use one thread: an actor is scheduled as one CPU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """What the cluster has now, as Ray's logical resources."""
+
+    cpus: float
+    gpus: float
+
+
+@contextmanager
+def cluster(address: str | None, cpus: int | None) -> Iterator[Capacity]:
+    """Ray, initialised; shut down afterwards, which ends our own instance and leaves a cluster running.
+
+    `address` is that of a running cluster ("auto", "ray://…"); None takes `RAY_ADDRESS`, else starts an
+    instance on the loopback interface with `cpus` logical CPUs (None: this machine's). Our own instance
+    listens on this machine alone and has no dashboard, so it needs no token; a cluster's authentication
+    is its operator's (`RAY_AUTH_MODE`).
+    """
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if address is None:
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    import ray
+
+    own = {"num_cpus": cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    ray.init(
+        address=address or "local",
+        runtime_env={"env_vars": ONE_THREAD},
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        **({} if address else own),
+    )
+    try:
+        have = ray.cluster_resources()
+        yield Capacity(cpus=have.get("CPU", 0.0), gpus=have.get("GPU", 0.0))
+    finally:
+        ray.shutdown()

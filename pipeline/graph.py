@@ -1,0 +1,150 @@
+"""The Ray Data graph: videos in, receipts out. One stage for adjacent CPU operators, one per GPU pool."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+from ray.data import ActorPoolStrategy, DataContext, Dataset, ExecutionOptions, read_datasource
+
+from pipeline.chain import Stage, pool_sizes
+from pipeline.cluster import Capacity
+from pipeline.meter import Meter
+from pipeline.receipt import Receipt
+from pipeline.source import Batch, VideoSource, from_row
+from pipeline.transit import from_block, to_blocks, transit_schema
+from pipeline.worker import ClipWorker, VideoWorker, WorkOrder, new_writer
+
+OPEN_PARTITIONS = 2
+"""Read tasks at once; each feeds one partition, so that few partitions are open at a time."""
+
+TASKS_IN_FLIGHT = 2
+"""Videos given to an actor: one that runs and the next one, so that none waits behind a long film."""
+
+RAY_RETRIES = 1
+"""Times that Ray itself repeats the task of a dead actor; after that the driver decides."""
+
+START_DEATHS = 3
+"""Actors in a row that may die while they load models, before the run fails."""
+
+MIB = 1 << 20
+RECEIPT_SCHEMA = pa.schema([("receipt", pa.string())])
+
+
+class VideoStage:
+    """Ray actor of the first stage."""
+
+    def __init__(self, order: WorkOrder, stage: Stage, passes: pa.Schema | None) -> None:
+        self._order, self._stage, self._passes = order, stage, passes
+        self._worker = VideoWorker(order, stage.operators)
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        for row in batch.to_pylist():
+            task = from_row(row)
+            meter = Meter(self._stage.operators)
+            rows = self._worker.rows(task, meter)
+            if self._passes is not None:
+                yield from to_blocks(rows, self._passes)
+                continue
+            for receipt in new_writer(self._order, meter).write(rows):
+                yield _table(receipt)
+
+
+class ClipStage:
+    """Ray actor of a later stage."""
+
+    def __init__(self, order: WorkOrder, stage: Stage, passes: pa.Schema | None) -> None:
+        self._order, self._stage, self._passes = order, stage, passes
+        self._worker = ClipWorker(stage.operators)
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        meter = Meter(self._stage.operators)
+        rows = self._worker.rows(from_block(batch), meter)
+        if self._passes is not None:
+            yield from to_blocks(rows, self._passes)
+            return
+        for receipt in new_writer(self._order, meter).write(rows):
+            yield _table(receipt)
+
+
+def receipts(
+    order: WorkOrder,
+    stages: Sequence[Stage],
+    batches: Sequence[Batch],
+    capacity: Capacity,
+    *,
+    errored_blocks: int,
+    alone: bool = False,
+) -> Iterator[Receipt]:
+    """Run the graph over `batches` and yield receipts as they arrive.
+
+    `errored_blocks` is the fuse: more lost blocks than that raise. `alone` gives each stage one actor
+    and does not let Ray repeat a task.
+    """
+    context = _context(errored_blocks, len(stages))
+    with DataContext.current(context):
+        dataset = _dataset(order, stages, batches, capacity, alone)
+    for table in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+        for row in table.to_pylist():
+            yield Receipt.from_row(row)
+
+
+def _dataset(
+    order: WorkOrder, stages: Sequence[Stage], batches: Sequence[Batch], capacity: Capacity, alone: bool
+) -> Dataset:
+    sizes = [1] * len(stages) if alone else pool_sizes(stages, capacity.cpus, capacity.gpus)
+    dataset = read_datasource(
+        VideoSource(order.store, batches),
+        override_num_blocks=len(batches),
+        num_cpus=0,
+        concurrency=1 if alone else OPEN_PARTITIONS,
+    )
+    for number, (stage, size) in enumerate(zip(stages, sizes, strict=True)):
+        later = [operator for following in stages[number + 1 :] for operator in following.operators]
+        passes = None if number == len(stages) - 1 else transit_schema(order.schema, later)
+        most = size if alone else max(size, stage.actors[1] or 1_000_000)
+        dataset = _mapped(
+            dataset,
+            VideoStage if number == 0 else ClipStage,
+            fn_constructor_args=(order, stage, passes),
+            compute=ActorPoolStrategy(
+                min_size=size,
+                max_size=most,
+                initial_size=size,
+                max_tasks_in_flight_per_actor=1 if alone else TASKS_IN_FLIGHT,
+            ),
+            batch_size=1 if number == 0 else stage.batch,
+            batch_format="pyarrow",
+            num_cpus=stage.cpus,
+            num_gpus=stage.gpus or None,
+            memory=stage.memory_mb * MIB or None,
+            max_task_retries=0 if alone else RAY_RETRIES,
+        )
+    return dataset
+
+
+def _mapped(dataset: Dataset, function: type, **options: Any) -> Dataset:
+    """`map_batches`, with the one option that Ray 2.60 takes only in a way that it calls deprecated."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+        return dataset.map_batches(function, **options)
+
+
+def _context(errored_blocks: int, n_stages: int) -> DataContext:
+    context = DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    context.max_errored_blocks = errored_blocks
+    context.max_consecutive_actor_init_deaths = START_DEATHS
+    context.execution_options = ExecutionOptions(preserve_order=False)
+    # One row a block: Ray hands a task's output on when a block is full, and receipts must not wait
+    # for the end of a film. Between stages, blocks of clips are as large as their media.
+    context.target_max_block_size = 1 if n_stages == 1 else 8 * MIB
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    return context
+
+
+def _table(receipt: Receipt) -> pa.Table:
+    return pa.Table.from_pylist([receipt.to_row()], schema=RECEIPT_SCHEMA)

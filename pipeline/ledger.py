@@ -1,0 +1,224 @@
+"""The ledger of one partition: which clips are accounted for, and which rows of which shard count.
+
+A task that Ray ran twice, a salvaged shard and a retried video may overlap. The ledger keeps one row
+per clip and one record per video, and lists every other row as excluded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pipeline.receipt import VIDEO_LEVEL, ClipLine, Contents, Outcome, Receipt, VideoLine
+from store.markers import FailureTally, OperatorTally, ShardEntry
+
+STATUS_RANK = {"done": 2, "partial": 1, "failed": 0}
+Place = tuple[str, int]
+"""A shard's key and a row number in it."""
+
+
+@dataclass
+class VideoState:
+    """What is known of one video. `take` counts how often it was begun anew from its first clip."""
+
+    take: int = 0
+    record: VideoLine | None = None
+    record_place: Place | None = None
+    clips: dict[int, tuple[Place, Outcome]] = field(default_factory=dict)
+    spans: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def missing(self) -> bool:
+        """Whether a clip or the record itself is still unaccounted for."""
+        return self.record is None or any(index not in self.clips for index in range(self.record.n_clips))
+
+    def status(self) -> str:
+        """done, partial or failed; a video that lost a clip to an error is partial."""
+        assert self.record is not None
+        hurt = any(outcome.state == "failed" for i, (_, outcome) in self.clips.items() if i != VIDEO_LEVEL)
+        return "partial" if self.record.status == "done" and hurt else self.record.status
+
+
+class Ledger:
+    """Accounts for the videos of one partition."""
+
+    def __init__(self, partition: int, video_ids: Iterable[str]) -> None:
+        self.partition = partition
+        self.videos = {video_id: VideoState() for video_id in video_ids}
+        self.suspects: set[str] = set()
+        self._entries: dict[str, ShardEntry] = {}
+        self._excluded: dict[str, set[int]] = {}
+        self._tallies: dict[str, Mapping[str, OperatorTally]] = {}
+        self._missing = set(self.videos)
+
+    def add_receipt(self, receipt: Receipt) -> None:
+        """Take in a receipt; shards that are known already change nothing."""
+        for contents in receipt.shards:
+            self.add(contents)
+        self._tallies[receipt.task] = receipt.operators
+        self.suspects |= set(receipt.suspects)
+        self.suspects -= {video_id for video_id in self.suspects if video_id not in self._missing}
+
+    def add(self, contents: Contents, keep: frozenset[int] | None = None) -> None:
+        """Take in a shard; `keep` limits it to these row numbers (None: all rows)."""
+        key = contents.entry.key
+        if key in self._entries:
+            return
+        self._entries[key] = contents.entry
+        self._excluded[key] = set(contents.entry.exclude)
+        touched: set[str] = set()
+        lines: tuple[ClipLine | VideoLine, ...] = contents.videos or contents.clips
+        for number, line in enumerate(lines):
+            place = (key, number)
+            if number in self._excluded[key]:
+                continue
+            state = self.videos.get(line.video_id)
+            if state is None or (keep is not None and number not in keep):
+                self._exclude(place)
+                continue
+            take = contents.takes.get(line.video_id, 0)
+            if take < state.take:
+                self._exclude(place)
+                continue
+            if take > state.take:
+                self._void(state, take)
+            if isinstance(line, VideoLine):
+                self._place_record(state, line, place)
+            else:
+                self._place_clip(state, line, place)
+            touched.add(line.video_id)
+        for video_id in touched:
+            self._note(video_id)
+
+    def missing(self) -> list[str]:
+        """Videos that are not accounted for yet, in manifest order."""
+        return [video_id for video_id in self.videos if video_id in self._missing]
+
+    def complete(self) -> bool:
+        """Whether both equations hold: every video has a record, and its clips 0 … n−1 an outcome each."""
+        return not self._missing
+
+    def shards(self) -> tuple[ShardEntry, ...]:
+        """The shards that hold at least one row that counts, with the rows to skip."""
+        self._exclude_beyond_the_end()
+        return tuple(
+            entry.model_copy(update={"exclude": tuple(sorted(self._excluded[key]))})
+            for key, entry in sorted(self._entries.items())
+            if len(self._excluded[key]) < entry.rows
+        )
+
+    def video_counts(self) -> dict[str, int]:
+        """Videos by status; the sum is the partition's size once complete."""
+        counts = Counter(state.status() for state in self.videos.values() if state.record is not None)
+        return {status: counts[status] for status in ("done", "partial", "failed")}
+
+    def clip_counts(self) -> dict[str, int]:
+        """Clips by state, of all videos."""
+        counts = Counter(outcome.state for outcome in self._outcomes())
+        return {state: counts[state] for state in ("kept", "dropped", "failed")}
+
+    def tiers(self) -> dict[str, int]:
+        """Kept clips by tier."""
+        return _counted(outcome.tier for outcome in self._outcomes())
+
+    def drop_reasons(self) -> dict[str, int]:
+        """Dropped clips by the visual tier's gate that failed."""
+        return _counted(outcome.drop_reason for outcome in self._outcomes())
+
+    def hq_drop_reasons(self) -> dict[str, int]:
+        """Clips that missed the hq tier, by the gate that failed."""
+        return _counted(outcome.hq_drop_reason for outcome in self._outcomes())
+
+    def failures(self) -> tuple[FailureTally, ...]:
+        """Errors of clips and of videos by operator and kind, each with one example."""
+        examples: dict[tuple[str, str], str] = {}
+        counts: Counter[tuple[str, str]] = Counter()
+        for video_id, state in sorted(self.videos.items()):
+            failed = [(index, outcome) for index, (_, outcome) in sorted(state.clips.items()) if outcome.kind]
+            for index, outcome in failed:
+                which = (outcome.operator or "?", outcome.kind or "?")
+                counts[which] += 1
+                name = video_id if index == VIDEO_LEVEL else f"{video_id}_{index:07d}"
+                examples.setdefault(which, f"{name}: {outcome.message}")
+        return tuple(
+            FailureTally(operator=operator, kind=kind, count=n, example=examples[operator, kind])
+            for (operator, kind), n in sorted(counts.items())
+        )
+
+    def operators(self) -> dict[str, OperatorTally]:
+        """Clips handled and seconds spent by operator, over all tasks of this run."""
+        clips: Counter[str] = Counter()
+        seconds: Counter[str] = Counter()
+        for tallies in self._tallies.values():
+            for name, tally in tallies.items():
+                clips[name] += tally.clips
+                seconds[name] += tally.seconds
+        return {name: OperatorTally(clips=clips[name], seconds=round(seconds[name], 3)) for name in clips}
+
+    def video_seconds(self) -> float:
+        """Duration of the footage accounted for, in seconds."""
+        return sum(state.record.seconds for state in self.videos.values() if state.record)
+
+    def bytes_read(self) -> int:
+        """Size of the source files accounted for."""
+        return sum(state.record.bytes for state in self.videos.values() if state.record)
+
+    def _outcomes(self) -> Iterable[Outcome]:
+        for state in self.videos.values():
+            for index, (_, outcome) in state.clips.items():
+                if index != VIDEO_LEVEL:
+                    yield outcome
+
+    def _place_record(self, state: VideoState, line: VideoLine, place: Place) -> None:
+        if state.record is not None and state.record_place is not None:
+            if STATUS_RANK[line.status] <= STATUS_RANK[state.record.status]:
+                self._exclude(place)
+                return
+            self._exclude(state.record_place)
+        state.record, state.record_place = line, place
+
+    def _place_clip(self, state: VideoState, line: ClipLine, place: Place) -> None:
+        if (known := state.clips.get(line.index)) is not None:
+            better = known[1].state == "failed" and line.outcome.state != "failed"
+            if not better:
+                self._exclude(place)
+                return
+            self._exclude(known[0])
+        state.clips[line.index] = (place, line.outcome)
+        if line.span is not None:
+            state.spans[line.index] = line.span
+
+    def _void(self, state: VideoState, take: int) -> None:
+        places = [place for place, _ in state.clips.values()]
+        if state.record_place is not None:
+            places.append(state.record_place)
+        for place in places:
+            self._exclude(place)
+        state.take, state.record, state.record_place = take, None, None
+        state.clips.clear()
+        state.spans.clear()
+
+    def _exclude(self, place: Place) -> None:
+        self._excluded[place[0]].add(place[1])
+
+    def _exclude_beyond_the_end(self) -> None:
+        """Drop rows that a complete record does not count, so that readers see clips 0 … n−1 only."""
+        for state in self.videos.values():
+            if state.record is None:
+                continue
+            beyond = [index for index in state.clips if index >= state.record.n_clips]
+            if state.record.status == "done" and VIDEO_LEVEL in state.clips:
+                beyond.append(VIDEO_LEVEL)
+            for index in beyond:
+                self._exclude(state.clips.pop(index)[0])
+
+    def _note(self, video_id: str) -> None:
+        if self.videos[video_id].missing():
+            self._missing.add(video_id)
+        else:
+            self._missing.discard(video_id)
+            self.suspects.discard(video_id)
+
+
+def _counted(values: Iterable[str | None]) -> dict[str, int]:
+    return dict(sorted(Counter(value for value in values if value).items()))

@@ -1,0 +1,58 @@
+"""Counts clips and seconds per operator while rows stream through a chain."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from time import perf_counter
+
+from operators.contract import ClipOperator, Operator, Row
+from store.markers import OperatorTally
+
+
+class Meter:
+    """Runs operators as a chain and knows what each of them cost.
+
+    Seconds are wall-clock seconds inside the operator itself: what it spent waiting for the operator
+    before it is that one's.
+    """
+
+    def __init__(self, operators: Sequence[Operator]) -> None:
+        self._order = [operator.name for operator in operators]
+        self._inclusive: Counter[str] = Counter()
+        self._clips: Counter[str] = Counter()
+
+    def run(self, operators: Sequence[Operator], rows: Iterable[Row]) -> Iterator[Row]:
+        """`rows` through `operators`, lazily."""
+        for operator in operators:
+            rows = self._metered(operator, rows)
+        return iter(rows)
+
+    def tallies(self) -> dict[str, OperatorTally]:
+        """Clips handled and seconds spent so far."""
+        result, before = {}, 0.0
+        for name in self._order:
+            own = max(0.0, self._inclusive[name] - before)
+            before = self._inclusive[name]
+            result[name] = OperatorTally(clips=self._clips[name], seconds=round(own, 4))
+        return result
+
+    def _metered(self, operator: Operator, rows: Iterable[Row]) -> Iterator[Row]:
+        name = operator.name
+        output = operator(self._counted(operator, rows) if isinstance(operator, ClipOperator) else rows)
+        while True:
+            start = perf_counter()
+            try:
+                row = next(output)
+            except StopIteration:
+                return
+            finally:
+                self._inclusive[name] += perf_counter() - start
+            if not isinstance(operator, ClipOperator) and row.get("record") == "clip":
+                self._clips[name] += 1
+            yield row
+
+    def _counted(self, operator: ClipOperator, rows: Iterable[Row]) -> Iterator[Row]:
+        for row in rows:
+            self._clips[operator.name] += operator.wants(row)
+            yield row

@@ -1,0 +1,127 @@
+"""Reuse of an earlier run: columns whose operator and whose inputs did not change are taken over.
+
+Where no changed operator needs the picture or the sound, and no verdict can change, the clips are
+replayed from the old run's rows and nothing is decoded. Otherwise the video is split again, and the
+unchanged operators' columns are restored clip by clip.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from operators.columns import TRANSIENT
+from operators.contract import Operator, Row
+from operators.errors import RunMismatch
+from pipeline.chain import lineages
+from store.markers import latest_generations, read_marker
+from store.objects import ObjectStore
+from store.run_record import RunRecord, read_run
+from store.shards import read_shard
+
+MEDIA = frozenset(column.name for column in TRANSIENT)
+"""Columns that are not stored and must be decoded again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OldVideo:
+    """The committed rows of one video. `reused` names the operators whose columns stand."""
+
+    record: Row
+    clips: dict[int, Row]
+
+
+@dataclass(kw_only=True)
+class Reuse:
+    """What an earlier run on the same manifest has to give. Reads one partition at a time, and caches it."""
+
+    store: ObjectStore
+    generations: dict[int, int]
+    unchanged: frozenset[str]
+    columns: dict[str, tuple[str, ...]]
+    replayable: bool
+    _partition: int | None = field(default=None, repr=False)
+    _videos: dict[str, OldVideo] = field(default_factory=dict, repr=False)
+
+    def video(self, partition: int, video_id: str) -> OldVideo | None:
+        """The old rows of a video, or None where the old run did not commit it."""
+        if partition != self._partition:
+            self._videos = self._read(partition)
+            self._partition = partition
+        return self._videos.get(video_id)
+
+    def replays(self, partition: int, video_id: str) -> bool:
+        """Whether the video's clips can be taken from the old run without decoding."""
+        if not self.replayable:
+            return False
+        old = self.video(partition, video_id)
+        return old is not None and old.record["status"] == "done" and len(old.clips) == old.record["n_clips"]
+
+    def replay(self, partition: int, video_id: str) -> Iterator[Row]:
+        """The old clips, marked with what need not run again, then the old video record."""
+        old = self.video(partition, video_id)
+        assert old is not None
+        for _, clip in sorted(old.clips.items()):
+            yield self._carried({"record": "clip", "error": None}, clip, ())
+        yield {**old.record, "record": "video"}
+
+    def restore(self, partition: int, video_id: str, rows: Iterable[Row]) -> Iterator[Row]:
+        """Freshly split clips with the unchanged operators' old columns, where the span is the same."""
+        old = self.video(partition, video_id)
+        for row in rows:
+            clip = old.clips.get(row["clip_index"]) if old and row["record"] == "clip" else None
+            if clip is None or list(clip["clip_start_end_idx"]) != list(row["clip_start_end_idx"]):
+                yield row
+            else:
+                yield self._carried(row, clip, tuple(row))
+
+    def _carried(self, row: Row, clip: Row, own: Sequence[str]) -> Row:
+        credits = dict(clip["provenance"] or {})
+        whole = clip["drop_reason"] is None
+        reused = frozenset(
+            name for name in self.unchanged if whole or any(column in credits for column in self.columns[name])
+        )
+        stale = {column for name in self.columns.keys() - reused for column in self.columns[name]}
+        kept = {column: value for column, value in clip.items() if column not in stale and column not in own}
+        kept["provenance"] = {c: by for c, by in credits.items() if c not in stale} | (row.get("provenance") or {})
+        kept["error"] = None
+        return {**kept, **{k: v for k, v in row.items() if k != "provenance"}, "reused": reused}
+
+    def _read(self, partition: int) -> dict[str, OldVideo]:
+        generation = self.generations.get(partition)
+        if generation is None:
+            return {}
+        clips: dict[str, dict[int, Row]] = defaultdict(dict)
+        records: dict[str, Row] = {}
+        for entry in read_marker(self.store, partition, generation).shards:
+            if entry.kind == "clips":
+                for row in read_shard(self.store, entry).to_pylist():
+                    clips[row["video_id"]][row["clip_index"]] = row
+            elif entry.kind == "videos":
+                for row in read_shard(self.store, entry).to_pylist():
+                    records[row["video_id"]] = row
+        return {v: OldVideo(record=record, clips=clips[v]) for v, record in records.items()}
+
+
+def reuse_of(store: ObjectStore, chain: Sequence[Operator]) -> tuple[Reuse, RunRecord]:
+    """What the run in `store` can give to `chain`.
+
+    Raises `RunMismatch` where `store` holds no run.
+    """
+    record = read_run(store)
+    if record is None:
+        raise RunMismatch(f"--reuse: {store.url} holds no run (no run.json)")
+    before = {operator.name: operator.lineage for operator in record.operators}
+    now = lineages(chain)
+    unchanged = frozenset(name for name, lineage in now.items() if before.get(name) == lineage)
+    changed = [operator for operator in chain if operator.name not in unchanged]
+    needs_media = any(MEDIA & set(operator.reads) for operator in changed)
+    judges = any("drop_reason" in operator.writes.names for operator in changed)
+    return Reuse(
+        store=store,
+        generations=latest_generations(store),
+        unchanged=unchanged,
+        columns={operator.name: tuple(operator.writes.names) for operator in chain},
+        replayable=not needs_media and not judges and chain[0].name in unchanged,
+    ), record
