@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 from ray.data import ActorPoolStrategy, DataContext, Dataset, ExecutionOptions, read_datasource
@@ -88,7 +88,7 @@ def receipts(
     with DataContext.current(context):
         dataset = _dataset(order, stages, batches, capacity, alone)
     for table in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        for row in table.to_pylist():
+        for row in cast(pa.Table, table).to_pylist():
             yield Receipt.from_row(row)
 
 

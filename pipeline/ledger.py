@@ -6,12 +6,18 @@ per clip and one record per video, and lists every other row as excluded.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from pipeline.receipt import VIDEO_LEVEL, ClipLine, Contents, Outcome, Receipt, VideoLine
 from store.markers import FailureTally, OperatorTally, ShardEntry
+
+VideoStatus = Literal["done", "partial", "failed"]
+ClipState = Literal["kept", "dropped", "failed"]
+VIDEO_STATUSES: tuple[VideoStatus, ...] = get_args(VideoStatus)
+CLIP_STATES: tuple[ClipState, ...] = get_args(ClipState)
 
 STATUS_RANK = {"done": 2, "partial": 1, "failed": 0}
 Place = tuple[str, int]
@@ -107,15 +113,15 @@ class Ledger:
             if len(self._excluded[key]) < entry.rows
         )
 
-    def video_counts(self) -> dict[str, int]:
+    def video_counts(self) -> dict[VideoStatus, int]:
         """Videos by status; the sum is the partition's size once complete."""
         counts = Counter(state.status() for state in self.videos.values() if state.record is not None)
-        return {status: counts[status] for status in ("done", "partial", "failed")}
+        return {status: counts[status] for status in VIDEO_STATUSES}
 
-    def clip_counts(self) -> dict[str, int]:
+    def clip_counts(self) -> dict[ClipState, int]:
         """Clips by state, of all videos."""
         counts = Counter(outcome.state for outcome in self._outcomes())
-        return {state: counts[state] for state in ("kept", "dropped", "failed")}
+        return {state: counts[state] for state in CLIP_STATES}
 
     def tiers(self) -> dict[str, int]:
         """Kept clips by tier."""
@@ -148,7 +154,7 @@ class Ledger:
     def operators(self) -> dict[str, OperatorTally]:
         """Clips handled and seconds spent by operator, over all tasks of this run."""
         clips: Counter[str] = Counter()
-        seconds: Counter[str] = Counter()
+        seconds: defaultdict[str, float] = defaultdict(float)
         for tallies in self._tallies.values():
             for name, tally in tallies.items():
                 clips[name] += tally.clips

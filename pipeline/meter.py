@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from time import perf_counter
 
@@ -19,7 +19,7 @@ class Meter:
 
     def __init__(self, operators: Sequence[Operator]) -> None:
         self._order = [operator.name for operator in operators]
-        self._inclusive: Counter[str] = Counter()
+        self._inclusive: defaultdict[str, float] = defaultdict(float)
         self._clips: Counter[str] = Counter()
 
     def run(self, operators: Sequence[Operator], rows: Iterable[Row]) -> Iterator[Row]:
