@@ -8,6 +8,7 @@ python -m store.schema_doc --json           prints names and types
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from operators import columns
+from operators.errors import ErrorKind
 from store.schema import MANIFEST_SCHEMA, SCHEMA_VERSION, VERDICT_SCHEMA, VIDEO_SCHEMA, clip_schema
 
 GROUPS = ("IDENTITY", "SHOT", "QUALITY", "VERDICT", "SCENE", "AUDIO", "SPEECH", "FUSION", "BOOKKEEPING", "TRANSIENT")
@@ -38,7 +40,7 @@ def tables() -> dict[str, str]:
     """Markdown tables by the name of their place in `docs/data.md`."""
     clips = {f"clips.{group.lower()}": getattr(columns, group) for group in GROUPS}
     others = {"videos": VIDEO_SCHEMA, "verdicts": VERDICT_SCHEMA, "manifest": MANIFEST_SCHEMA}
-    return {name: _table(list(fields)) for name, fields in {**clips, **others}.items()}
+    return {"errors": _errors(), **{name: _table(list(fields)) for name, fields in {**clips, **others}.items()}}
 
 
 def filled(document: str) -> str:
@@ -65,6 +67,15 @@ def _table(fields: list[pa.Field]) -> str:
         cells = (f"`{field.name}`", f"`{_type(field.type)}`", facts["unit"], facts["doc"], facts["source"])
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _errors() -> str:
+    """The kinds of errors, with the comments that explain them where they are defined."""
+    source = inspect.getsource(ErrorKind)
+    kinds = re.findall(r'^    [A-Z_]+ = "(\w+)"  # (.+)$', source, flags=re.M)
+    if [kind for kind, _ in kinds] != [kind.value for kind in ErrorKind]:
+        raise ValueError("every ErrorKind needs a comment on its line that says what it means")
+    return "\n".join(["| kind | meaning |", "|---|---|", *(f"| `{kind}` | {text} |" for kind, text in kinds)]) + "\n"
 
 
 def _type(kind: pa.DataType) -> str:
