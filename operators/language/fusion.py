@@ -26,7 +26,7 @@ SPEECH_SHARE, SILENCE_SHARE, MUSIC_SHARE = 0.05, 0.9, 0.3  # of the clip; less i
 class FusionSettings(OperatorSettings):
     """How much of what was said is repeated."""
 
-    quoted_words: int = Field(14, ge=1, le=40, description="words of the transcript that are quoted")
+    quoted_words: int = Field(default=14, ge=1, le=40, description="words of the transcript that are quoted")
 
 
 class StatedFusion(ClipOperator):

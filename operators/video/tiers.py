@@ -28,38 +28,38 @@ class Gates(OperatorSettings):
     longer_than: ClassVar[bool] = False
     """Whether `min_duration` itself is too short."""
 
-    min_duration: float | None = Field(None, ge=0, description="clip duration in seconds")
-    min_height: int | None = Field(None, ge=1, description="shorter side of the picture in pixels, as displayed")
-    min_image_quality: float | None = Field(None, ge=0, le=100, description="image_quality, 0 to 100")
-    min_aesthetic: float | None = Field(None, ge=0, le=10, description="mean aesthetic_score, where measured")
-    max_ocr: float | None = Field(None, ge=0, le=1, description="ocr_score, text area over frame area")
-    min_motion: float | None = Field(None, ge=0, description="of_score in pixels a frame step")
-    max_motion: float | None = Field(None, ge=0, description="of_score in pixels a frame step; over it, cut again")
+    min_duration: float | None = Field(default=None, ge=0, description="clip duration in seconds")
+    min_height: int | None = Field(default=None, ge=1, description="shorter side of the picture in pixels, as displayed")
+    min_image_quality: float | None = Field(default=None, ge=0, le=100, description="image_quality, 0 to 100")
+    min_aesthetic: float | None = Field(default=None, ge=0, le=10, description="mean aesthetic_score, where measured")
+    max_ocr: float | None = Field(default=None, ge=0, le=1, description="ocr_score, text area over frame area")
+    min_motion: float | None = Field(default=None, ge=0, description="of_score in pixels a frame step")
+    max_motion: float | None = Field(default=None, ge=0, description="of_score in pixels a frame step; over it, cut again")
 
 
 class VisualGates(Gates):
     """Gates of the visual tier: a clip must last longer than `min_duration`."""
 
     longer_than = True
-    min_duration: float | None = Field(1.0, ge=0, description="a clip must last longer than this, in seconds")
+    min_duration: float | None = Field(default=1.0, ge=0, description="a clip must last longer than this, in seconds")
 
 
 class HqGates(Gates):
     """Gates of the hq tier: a clip must last at least `min_duration`."""
 
-    min_duration: float | None = Field(5.0, ge=0, description="a clip must last at least this, in seconds")
-    min_height: int | None = Field(720, ge=1, description="shorter side of the picture in pixels, as displayed")
-    min_image_quality: float | None = Field(30.0, ge=0, le=100, description="image_quality, 0 to 100")
-    min_aesthetic: float | None = Field(4.0, ge=0, le=10, description="mean aesthetic_score, where measured")
-    max_ocr: float | None = Field(0.2, ge=0, le=1, description="ocr_score, text area over frame area")
-    min_motion: float | None = Field(0.05, ge=0, description="of_score in pixels a frame step; stills are under it")
+    min_duration: float | None = Field(default=5.0, ge=0, description="a clip must last at least this, in seconds")
+    min_height: int | None = Field(default=720, ge=1, description="shorter side of the picture in pixels, as displayed")
+    min_image_quality: float | None = Field(default=30.0, ge=0, le=100, description="image_quality, 0 to 100")
+    min_aesthetic: float | None = Field(default=4.0, ge=0, le=10, description="mean aesthetic_score, where measured")
+    max_ocr: float | None = Field(default=0.2, ge=0, le=1, description="ocr_score, text area over frame area")
+    min_motion: float | None = Field(default=0.05, ge=0, description="of_score in pixels a frame step; stills are under it")
 
 
 class TierSettings(OperatorSettings):
     """Thresholds of both tiers."""
 
-    visual: VisualGates = Field(VisualGates(), description="gates of the visual tier; a clip that fails is dropped")
-    hq: HqGates = Field(HqGates(), description="gates of the hq tier")
+    visual: VisualGates = Field(default=VisualGates(), description="gates of the visual tier; a clip that fails is dropped")
+    hq: HqGates = Field(default=HqGates(), description="gates of the hq tier")
 
 
 @dataclass(frozen=True)
