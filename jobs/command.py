@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from jobs.console import Parser, finish
 from operators.errors import ConfigurationError
@@ -107,15 +107,14 @@ def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration)
 
     if missing := [f"--{name}" for name in ("input", "output") if not getattr(options, name)]:
         raise ConfigurationError(f"{' and '.join(missing)} must be given, e.g. --input videos/ --output out/")
-    if "://" not in options.input + options.output and os.path.realpath(options.input) == os.path.realpath(
-        options.output
-    ):
+    source, output = _place(options.input), _place(options.output)
+    if source == output:
         raise ConfigurationError("--output must not be the input's folder; give another, e.g. --output out/")
     settings = configuration.run
     return Run(
         job=job.name,
-        input=options.input,
-        output=options.output,
+        input=source,
+        output=output,
         chain=configuration.chain(),
         config=configuration.operator_settings(),
         partition_size=settings.partition_size,
@@ -125,9 +124,16 @@ def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration)
         address=settings.address,
         lease_term=settings.lease_term,
         retry_failed=options.retry_failed,
-        reuse=options.reuse,
+        reuse=_place(options.reuse) if options.reuse else None,
         take_over=options.take_over,
     )
+
+
+def _place(where: str) -> str:
+    """A folder, file or prefix by one name, however it was typed: run.json holds it, and compares it."""
+    if where.startswith("file:///"):
+        where = unquote(where.removeprefix("file://"))
+    return where.rstrip("/") if "://" in where else str(Path(where).absolute())
 
 
 def _process(run: Run, options: argparse.Namespace, execute: Execute | None) -> int:
@@ -139,8 +145,10 @@ def _process(run: Run, options: argparse.Namespace, execute: Execute | None) -> 
     from jobs.progress import open_display
     from jobs.summary import summary_lines
 
-    if execute is None:  # imports Ray, which takes a second
-        from pipeline.run import execute
+    if execute is None:
+        from pipeline import run as engine
+
+        execute = engine.execute
     with open_display(sys.stderr) as display:
         summary = execute(run, display.update)
     print(*summary_lines(summary), sep="\n")

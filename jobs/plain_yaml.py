@@ -84,6 +84,11 @@ def _mark(loader: Any) -> Any:
     return loader.peek_event().start_mark
 
 
+def _text(dumper: _PlainDumper, value: str) -> ScalarNode:
+    # PyYAML writes U+0085 and U+2028 in plain text as if they were ends of lines; in double quotes it escapes them.
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if value.isprintable() else '"')
+
+
 def _map(loader: _PlainLoader, node: MappingNode) -> dict[Any, Any]:
     return loader.construct_mapping(node, deep=True)
 
@@ -110,6 +115,7 @@ for _tag, _pattern, _first in (
 ):
     for _reader in (_PlainLoader, _PlainDumper):
         _reader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+_PlainDumper.add_representer(str, _text)
 _PlainLoader.add_constructor("tag:yaml.org,2002:map", _map)
 _PlainLoader.add_constructor("tag:yaml.org,2002:int", _integer)
 _PlainLoader.add_constructor("tag:yaml.org,2002:float", _number)

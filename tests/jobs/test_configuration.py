@@ -246,7 +246,7 @@ VALUES = st.recursive(
 KEYS = st.lists(st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True), min_size=2, max_size=4)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(keys=KEYS, value=VALUES)
 def test_an_assignment_reads_back_what_yaml_writes(keys, value):
     sections = read_assignment(f"{'.'.join(keys)}={dump_yaml(value)}").sections
@@ -255,7 +255,7 @@ def test_an_assignment_reads_back_what_yaml_writes(keys, value):
     assert sections == value
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(text=st.text(max_size=40) | st.text(max_size=30).map(lambda value: f"cut.label={value}"))
 def test_any_text_is_taken_or_refused_in_words(text):
     try:
@@ -264,7 +264,7 @@ def test_any_text_is_taken_or_refused_in_words(text):
         assert str(problem)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(text=st.text(alphabet="cut:ier{}[]\n -&*!?|>'\"#0.%@`~<=,\t\x00é", max_size=60))
 def test_any_file_is_taken_or_refused_in_words(tmp_path_factory, text):
     file = Path(tmp_path_factory.getbasetemp()) / "fuzz.yaml"
