@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from time import time
 
+from pipeline.compact import compact
 from pipeline.ledger import Ledger
 from pipeline.opening import partition_ids
 from pipeline.receipt import Receipt
@@ -17,10 +18,18 @@ from store.objects import ObjectStore
 class Committer:
     """Holds the ledgers of open partitions. A ledger is freed when its partition is committed."""
 
-    def __init__(self, store: ObjectStore, lease: Lease, fingerprint: str, generations: Mapping[int, int]) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        lease: Lease,
+        fingerprint: str,
+        generations: Mapping[int, int],
+        footer: Mapping[str, str],
+    ) -> None:
         self._store = store
         self._lease = lease
         self._fingerprint = fingerprint
+        self._footer = footer
         self._started: dict[int, float] = {}
         self.generations = dict(generations)
         self.ledgers: dict[int, Ledger] = {}
@@ -47,8 +56,8 @@ class Committer:
     def commit(self, partition: int) -> Marker:
         """Write the marker of a complete partition and free its ledger."""
         self._lease.check()
-        ledger = self.ledgers[partition]
-        marker = self._marker(ledger)
+        marker = self._marker(self.ledgers[partition])
+        self._lease.check()
         try:
             write_marker(self._store, marker)
         except CommitLost as lost:
@@ -61,7 +70,8 @@ class Committer:
         return marker
 
     def _marker(self, ledger: Ledger) -> Marker:
-        shards = ledger.shards()
+        order = {video_id: number for number, video_id in enumerate(ledger.videos)}
+        shards = compact(self._store, ledger.partition, ledger.shards(), order, self._footer)
         return Marker(
             partition=ledger.partition,
             generation=self.generations.get(ledger.partition, 0) + 1,

@@ -89,6 +89,7 @@ class Reuse:
         return {**kept, **{k: v for k, v in row.items() if k != "provenance"}, "reused": reused}
 
     def _read(self, partition: int) -> dict[str, OldVideo]:
+        # Verdicts of a later rejudge are left out: the old run's record describes the clips without them.
         generation = self.generations.get(partition)
         if generation is None:
             return {}

@@ -158,7 +158,7 @@ class _Driver:
             open_media=MediaOpener(run.root()),
             reuse=reuse,
         )
-        self._committer = Committer(store, lease, chain, latest_generations(store))
+        self._committer = Committer(store, lease, chain, latest_generations(store), self._order.footer)
         voice.record, voice.committer = self._record, self._committer
 
     def drive(self) -> Summary:

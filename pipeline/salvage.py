@@ -54,9 +54,10 @@ def _leftover(store: ObjectStore, info: ObjectInfo, footer: Mapping[str, str]) -
         if any(facts.get(name) != footer[name] for name in (CHAIN, PACKAGE, SCHEMA)):
             return None
         entry, table = adopt_shard(store, info.key)
-    except StorageError:
+        takes = {str(video_id): int(take) for video_id, take in json.loads(facts.get(TAKES, "{}")).items()}
+    except (StorageError, ValueError, TypeError, AttributeError):
         return None
-    return describe_table(entry, table, json.loads(facts.get(TAKES, "{}")))
+    return describe_table(entry, table, takes)
 
 
 def _to_keep(contents: Contents, redo: Redo) -> frozenset[int]:

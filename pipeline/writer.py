@@ -105,9 +105,10 @@ class ShardWriter:
         failed = [*state.failed]
         failed += [{**row, "error": row_error("schema", problem)} for row, problem in misfits]
         failed = [{**failed_row(row, row["error"], self._schema), "take": row.get("take", 0)} for row in failed]
+        videos = [_fitted(row) for row in state.videos]
         self._put("clips", partition, rows, clips)
         self._put("failed", partition, failed, to_table(failed, self._schema))
-        self._put("videos", partition, state.videos, to_table(state.videos, VIDEO_SCHEMA))
+        self._put("videos", partition, videos, to_table(videos, VIDEO_SCHEMA))
         state.clips, state.failed, state.videos, state.media_bytes = [], [], [], 0
         return Receipt(
             task=self._task,
@@ -126,3 +127,13 @@ class ShardWriter:
         footer = {**self._footer, TAKES: json.dumps(takes, sort_keys=True)}
         entry = write_shard(self._store, kind, partition, name, table, footer)
         self._open[partition].written.append(describe(entry, rows, takes))
+
+
+def _fitted(video: Row) -> Row:
+    """The record itself, or what of it fits its columns, with the reason as its error."""
+    _, misfits = fitting([video], VIDEO_SCHEMA)
+    if not misfits:
+        return video
+    status = "partial" if video["n_clips"] else "failed"
+    kept = failed_row(video, video.get("error") or row_error("schema", misfits[0][1]), VIDEO_SCHEMA)
+    return {**kept, "status": status, "take": video.get("take", 0)}
