@@ -34,7 +34,7 @@ class ObjectMissing(StorageError):
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """An object without its bytes. `size` in bytes, `modified` in epoch seconds (some stores: whole), `etag` opaque."""
+    """An object without its bytes. `size` in bytes, `modified` in epoch seconds, `etag` opaque."""
 
     key: str
     size: int

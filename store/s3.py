@@ -25,6 +25,9 @@ MULTIPART_BYTES = 64 << 20
 PART_BYTES = 32 << 20
 """Bytes per part: S3 wants at least 5 MiB, and takes at most 10,000 parts."""
 
+PAGE = 1000
+"""Keys per page of a listing: S3's limit."""
+
 DELETE_BATCH = 1000
 """Keys per DeleteObjects request: S3's limit."""
 
@@ -55,6 +58,7 @@ class S3Store(ObjectStore):
         return store
 
     def put(self, key: str, data: bytes) -> str:
+        check_key(key)
         if len(data) > MULTIPART_BYTES:
             return self._put_parts(key, data)
         attempts = self._attempts("write", key)
@@ -64,6 +68,7 @@ class S3Store(ObjectStore):
             raise final_error(problem, attempts.what) from None
 
     def create(self, key: str, data: bytes) -> bool:
+        check_key(key)
         known = self._capabilities
         if (known is None or not known.create_only) and self.head(key) is not None:
             return False
@@ -71,6 +76,7 @@ class S3Store(ObjectStore):
         return self._put_conditionally(key, data, condition) is not None
 
     def replace(self, key: str, data: bytes, etag: str) -> str | None:
+        check_key(key)
         known = self._capabilities
         if known is None or not known.compare_and_swap:
             current = self.head(key)
@@ -80,18 +86,18 @@ class S3Store(ObjectStore):
         return self._put_conditionally(key, data, condition)
 
     def read(self, key: str) -> tuple[bytes, str]:
-        answer, data = self._get(key)
-        return data, answer["ETag"].strip('"')
+        return self._read(check_key(key))
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         check_range(start, length)
         try:
-            answer, data = self._get(key, Range=f"bytes={start}-{start + length - 1}")
+            answer, data = self._get(check_key(key), Range=f"bytes={start}-{start + length - 1}")
         except _BeyondEnd:
             return b""
         return data if "ContentRange" in answer else data[start : start + length]
 
     def head(self, key: str) -> ObjectInfo | None:
+        check_key(key)
         attempts = self._attempts("read", key)
         try:
             answer = attempts.call(lambda: self._s3.client.head_object(**self._at(key)))
@@ -106,7 +112,7 @@ class S3Store(ObjectStore):
         more: dict[str, str] = {}
         while True:
             attempts = self._attempts("list", prefix)
-            asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, **more}
+            asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, "MaxKeys": PAGE, **more}
             try:
                 answer = attempts.call(lambda asked=asked: self._s3.client.list_objects_v2(**asked))
             except ClientError as problem:
@@ -134,16 +140,17 @@ class S3Store(ObjectStore):
         key = f"{RESERVED}/probe-{uuid.uuid4().hex}"
         attempts = Attempts(self._s3.patience, f"write to {self.url}")
         try:
-            etag = self._put_once(attempts, key, b"first")
+            self._put_once(attempts, key, b"first")
             created = self._keeps(key, b"second", {"IfNoneMatch": "*"})
             swapped = self._keeps(key, b"third", {"IfMatch": f'"{"0" * 32}"'})
             if swapped:
+                _, etag = self._read(key)
                 swapped = self._put_conditionally(key, b"fourth", {"IfMatch": f'"{etag}"'}) is not None
         except ClientError as problem:
             raise ConfigurationError(str(final_error(problem, attempts.what))) from None
         finally:
             with suppress(RushesError, ClientError):
-                self._delete_once([self._prefix + key])
+                attempts.call(lambda: self._delete_once([self._prefix + key]))
         self._capabilities = Capabilities(create_only=created, compare_and_swap=swapped)
         return self._capabilities
 
@@ -163,8 +170,6 @@ class S3Store(ObjectStore):
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
     def _attempts(self, action: str, key: str) -> Attempts:
-        if action != "list" and not key.startswith(f"{RESERVED}/"):
-            check_key(key)
         return Attempts(self._s3.patience, f"{action} {self.url}/{key}")
 
     def _get(self, key: str, **options: str) -> tuple[dict[str, Any], bytes]:
@@ -183,6 +188,10 @@ class S3Store(ObjectStore):
             if status(problem) == 416:
                 raise _BeyondEnd from None
             raise final_error(problem, attempts.what) from None
+
+    def _read(self, key: str) -> tuple[bytes, str]:
+        answer, data = self._get(key)
+        return data, answer["ETag"].strip('"')
 
     def _put_once(self, attempts: Attempts, key: str, data: bytes, condition: dict[str, str] | None = None) -> str:
         """One PUT with its retries; the etag, or `ClientError`."""
@@ -204,7 +213,7 @@ class S3Store(ObjectStore):
     def _ours(self, key: str, data: bytes) -> str | None:
         """The etag of the stored object when it is `data`: an earlier try was applied, its answer lost."""
         try:
-            stored, etag = self.read(key)
+            stored, etag = self._read(key)
         except ObjectMissing:
             return None
         return etag if stored == data else None
@@ -227,18 +236,20 @@ class S3Store(ObjectStore):
                     )
                 )
                 parts.append({"PartNumber": number, "ETag": sent["ETag"]})
-            done = finishing.call(
+            finishing.call(
                 lambda: client.complete_multipart_upload(**at, UploadId=upload, MultipartUpload={"Parts": parts})
             )
-            return done["ETag"].strip('"')
         except ClientError as problem:
-            if finishing.unclear and error_code(problem) == "NoSuchUpload" and (etag := self._ours(key, data)):
-                return etag
-            self._abort(at, upload)
-            raise final_error(problem, attempts.what) from None
+            if not (finishing.unclear and error_code(problem) == "NoSuchUpload" and self._ours(key, data)):
+                self._abort(at, upload)
+                raise final_error(problem, attempts.what) from None
         except StorageError:
             self._abort(at, upload)
             raise
+        stored = self.head(key)  # rclone answers a completed upload with another etag than the object then has
+        if stored is None:
+            raise StorageError(f"{self.url}/{key} is gone right after it was written; does something delete there?")
+        return stored.etag
 
     def _abort(self, at: dict[str, str], upload: str) -> None:
         with suppress(RushesError, ClientError):

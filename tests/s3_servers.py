@@ -44,9 +44,9 @@ class S3Server:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
 
-    def new_bucket(self) -> str:
-        """The name of a new, empty bucket."""
-        name = f"bucket-{uuid.uuid4().hex[:12]}"
+    def new_bucket(self, name: str | None = None) -> str:
+        """The name of a new, empty bucket: `name`, or one never used before."""
+        name = name or f"bucket-{uuid.uuid4().hex[:12]}"
         client = boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name="us-east-1").client(
             "s3", endpoint_url=self.url, config=Config(s3={"addressing_style": "path"})
         )

@@ -1,33 +1,40 @@
-"""One contract for every store: a local folder, S3 that keeps conditions, S3 that ignores them."""
+"""One contract for every store: a local folder, S3 that keeps conditions, S3 that ignores them, S3 that fails."""
 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from benchmarks.faulty_s3 import FaultyProxy
 from operators.errors import ConfigurationError
 from store.objects import Capabilities, ObjectMissing, ObjectStore, check_key, open_store
 from tests.s3_servers import S3Server
 
-KINDS = ("local", "moto", "rclone")
+KINDS = ("local", "moto", "rclone", "faulty")
 BOTH = Capabilities(create_only=True, compare_and_swap=True)
 NEITHER = Capabilities(create_only=False, compare_and_swap=False)
 
 
-def use(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, value in server.environment().items():
+def use(server: S3Server, monkeypatch: pytest.MonkeyPatch, proxy: str | None = None) -> str:
+    for name, value in server.environment(proxy).items():
         monkeypatch.setenv(name, value)
     return f"s3://{server.new_bucket()}/runs/one"
 
 
 @pytest.fixture(params=KINDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
     if request.param == "local":
-        return open_store(tmp_path / "out")
-    return open_store(use(request.getfixturevalue(request.param), monkeypatch))
+        yield open_store(tmp_path / "out")
+    elif request.param == "faulty":
+        server = request.getfixturevalue("moto")
+        with FaultyProxy(server.url, rate=0.1, seed=len(request.node.name), hang=0.2) as proxy:
+            yield open_store(use(server, monkeypatch, proxy.url))
+    else:
+        yield open_store(use(request.getfixturevalue(request.param), monkeypatch))
 
 
 def test_put_writes_over_and_gives_the_etag_that_reading_gives(store: ObjectStore) -> None:
@@ -129,7 +136,7 @@ def test_stores_are_picklable_and_keep_what_the_probe_found(store: ObjectStore) 
     assert copy.within(5.0).create("b", b"2")
 
 
-@pytest.mark.parametrize("store", ["local", "moto"], indirect=True)
+@pytest.mark.parametrize("store", ["local", "moto", "faulty"], indirect=True)
 def test_one_of_many_threads_creates(store: ObjectStore) -> None:
     store.probe()
     with ThreadPoolExecutor(8) as pool:
@@ -138,7 +145,7 @@ def test_one_of_many_threads_creates(store: ObjectStore) -> None:
     assert store.get("marker") == b"%d" % won.index(True)
 
 
-@pytest.mark.parametrize("store", ["local", "moto"], indirect=True)
+@pytest.mark.parametrize("store", ["local", "moto", "faulty"], indirect=True)
 def test_swaps_of_many_threads_are_all_counted(store: ObjectStore) -> None:
     store.probe()
     store.put("counter", b"0")
