@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import types
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -11,6 +13,8 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
+
+from jobs.plain_yaml import load_yaml
 
 _TYPES = {int: "whole number", float: "number", bool: "true or false", str: "text", type(None): "null"}
 _WRONG_TYPE = {
@@ -44,16 +48,33 @@ class Setting(NamedTuple):
 
 def settings_of(prefix: str, model: type[BaseModel]) -> Iterator[Setting]:
     """Every field of `model` under its full name, nested ones in place of their parents."""
-    defaults = model()
+    defaults = model().model_dump(mode="json")
     for name, field in model.model_fields.items():
         deeper = nested_model(field.annotation)
         if deeper is not None:
             yield from settings_of(f"{prefix}.{name}", deeper)
             continue
-        default = getattr(defaults, name)
         yield Setting(
-            f"{prefix}.{name}", _kind(field.annotation), _value(default), _bounds(field), field.description or ""
+            name=f"{prefix}.{name}",
+            kind=_kind(field.annotation),
+            default=as_yaml(defaults[name]),
+            bounds=_bounds(field),
+            meaning=field.description or "",
         )
+
+
+def as_yaml(value: Any) -> str:
+    """A JSON value as one line of YAML, text without quotes where it needs none."""
+    match value:
+        case str() if re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", value) and load_yaml(value) == value:
+            return value
+        case float() if float(f"{value:g}") == value:
+            return f"{value:g}"
+        case list():
+            return f"[{', '.join(map(as_yaml, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{as_yaml(name)}: {as_yaml(item)}' for name, item in value.items())}}}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def nested_model(annotation: Any) -> type[BaseModel] | None:

@@ -8,7 +8,8 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from jobs.setting_names import Setting, nested_model, settings_of
+from jobs.plain_yaml import load_yaml
+from jobs.setting_names import Setting, as_yaml, nested_model, settings_of
 
 
 class Colour(StrEnum):
@@ -35,7 +36,7 @@ def test_every_field_is_listed_with_type_default_bounds_and_meaning():
     assert list(settings_of("outer", Outer)) == [
         Setting("outer.inner.depth", "whole number or null", "2", "≥ 1", "metres down"),
         Setting("outer.colour", "red | blue", "red", "", "a choice"),
-        Setting("outer.mode", "all | any", "'all'", "", ""),
+        Setting("outer.mode", "all | any", "all", "", ""),
         Setting("outer.points", "list of number", "[0.2, 0.5]", "at least 1 long, at most 3 long", ""),
         Setting("outer.weights", "mapping of text to number", "{}", "", ""),
         Setting("outer.share", "number", "0.5", "> 0, < 1", ""),
@@ -50,3 +51,22 @@ def test_every_field_is_listed_with_type_default_bounds_and_meaning():
 )
 def test_nested_settings_are_recognised(annotation, found):
     assert nested_model(annotation) is found
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("hash", "hash"),
+        ("models/pose.task", "models/pose.task"),
+        ("true", '"true"'),
+        ("a, b", '"a, b"'),
+        ("", '""'),
+        (0.1234567891, "0.1234567891"),
+        (5.0, "5"),
+        (["a", "1", None], '[a, "1", null]'),
+        ({"speech": 0.5, "on: off": [True]}, '{speech: 0.5, "on: off": [true]}'),
+    ],
+)
+def test_values_as_one_line_of_yaml(value, written):
+    assert as_yaml(value) == written
+    assert load_yaml(written) == value
