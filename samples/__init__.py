@@ -1,0 +1,1 @@
+"""Sample videos, and the programs that make them (`python -m samples.make`)."""
