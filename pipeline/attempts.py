@@ -20,10 +20,14 @@ from dataclasses import asdict, dataclass, replace
 
 from operators.errors import ErrorKind
 from store.layout import attempt_key, partition_prefix
-from store.objects import ObjectStore
+from store.objects import ObjectMissing, ObjectStore
+from store.threads import in_threads
 
 STRIKES = 3
 """Witnessed deaths, or deaths of drivers in the video's company alone, that make a verdict."""
+
+RESTARTED = "restarted"
+"""How a try ended that met a clip with another span than the stored one: no death."""
 
 UNEXPLAINED = 3
 """Dead drivers in whose company a video was seen, after which it runs alone."""
@@ -31,7 +35,7 @@ UNEXPLAINED = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One try. `session` is the lease's nonce; `ended` is "" while it runs, or the kind of its death."""
+    """One try. `session` is the lease's nonce; `ended` is "" while it runs, `RESTARTED`, or the kind of its death."""
 
     video_id: str
     session: str
@@ -50,24 +54,28 @@ def write_attempt(store: ObjectStore, partition: int, attempt: Attempt) -> None:
 
 def read_attempts(store: ObjectStore, partition: int) -> list[Attempt]:
     """All tries of a partition's videos; records that are not whole are no evidence and are left out."""
-    found = []
-    for info in store.list(partition_prefix("attempts", partition)):
-        try:
-            found.append(Attempt(**json.loads(store.get(info.key))))
-        except (ValueError, TypeError):
-            continue
-    return found
+    keys = [info.key for info in store.list(partition_prefix("attempts", partition))]
+    return [attempt for attempt in in_threads(lambda key: _read(store, key), keys) if attempt is not None]
+
+
+def _read(store: ObjectStore, key: str) -> Attempt | None:
+    try:
+        return Attempt(**json.loads(store.get(key)))
+    except (ValueError, TypeError, ObjectMissing):
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What the tries of one video that has no record yet say about it.
 
-    `strikes` are witnessed deaths, `lonely` drivers that died with the video alone, `unexplained`
-    drivers that died with it among others. `last_death` is an error kind, `message` its text.
+    `strikes` are witnessed deaths, `alone_too` whether one of them was with nothing beside it; `lonely`
+    are drivers that died with the video alone, `unexplained` drivers that died with it among others.
+    `last_death` is an error kind, `message` its text.
     """
 
     strikes: int = 0
+    alone_too: bool = False
     lonely: int = 0
     unexplained: int = 0
     last_death: str = ErrorKind.WORKER_DIED.value
@@ -81,7 +89,7 @@ class Evidence:
     @property
     def convicted(self) -> bool:
         """Whether the deaths have become a verdict."""
-        return self.strikes >= STRIKES or self.lonely >= STRIKES
+        return (self.strikes >= STRIKES and self.alone_too) or self.lonely >= STRIKES
 
 
 def weigh(attempts: Iterable[Attempt], session: str, vanished: bool) -> Evidence:
@@ -94,12 +102,14 @@ def weigh(attempts: Iterable[Attempt], session: str, vanished: bool) -> Evidence
     companies: set[str] = set()
     for attempt in attempts:
         mine = attempt.session == session
+        if attempt.ended == RESTARTED:
+            continue
+        if attempt.ended or (mine and vanished):
+            evidence = replace(evidence, strikes=evidence.strikes + 1, alone_too=evidence.alone_too or attempt.alone)
         if attempt.ended:
-            evidence = replace(
-                evidence, strikes=evidence.strikes + 1, last_death=attempt.ended, message=attempt.message
-            )
+            evidence = replace(evidence, last_death=attempt.ended, message=attempt.message)
         elif mine:
-            evidence = replace(evidence, strikes=evidence.strikes + vanished)
+            continue
         elif attempt.alone:
             evidence = replace(evidence, lonely=evidence.lonely + 1)
         else:

@@ -125,7 +125,8 @@ def pool_sizes(stages: Sequence[Stage], cpus: float, gpus: float) -> list[int]:
                 for n, stage in zip(least, stages, strict=True)
             )
             raise ChainError(f"the chain needs {need:g} {what} at least: {sums}; the cluster has {have:g}")
-    spare = int((cpus - need_cpus) / stages[0].cpus + 1e-9) if stages[0].cpus else 0
+    left = ((cpus - need_cpus, stages[0].cpus), (gpus - need_gpus, stages[0].gpus))
+    spare = min((int(rest / each + 1e-9) for rest, each in left if each), default=0)
     most = stages[0].actors[1]
     first = least[0] + spare if most is None else min(least[0] + spare, most)
     return [first, *least[1:]]

@@ -15,6 +15,10 @@ QUIET = {
 }
 """Environment of our own Ray: our progress instead of Ray's, no usage reports."""
 
+OWN = {"RAY_AUTH_MODE": "disabled", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+"""Environment of an instance of our own. Ray's core prints an error line for every actor pool of Ray
+Data (ray-project/ray#53727), whatever the pool does; set the level to "info" to look into a crash."""
+
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 """Libraries in an actor use one thread: an actor is scheduled as one CPU."""
 
@@ -40,7 +44,8 @@ def cluster(address: str | None, cpus: int | None) -> Iterator[Capacity]:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if address is None:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        for name, value in OWN.items():
+            os.environ.setdefault(name, value)
     import ray
 
     own = {"num_cpus": cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}

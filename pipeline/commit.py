@@ -71,7 +71,8 @@ class Committer:
 
     def _marker(self, ledger: Ledger) -> Marker:
         order = {video_id: number for number, video_id in enumerate(ledger.videos)}
-        shards = compact(self._store, ledger.partition, ledger.shards(), order, self._footer)
+        takes = {video_id: state.take for video_id, state in ledger.videos.items() if state.take}
+        shards = compact(self._store, ledger.partition, ledger.shards(), order, self._footer, takes)
         return Marker(
             partition=ledger.partition,
             generation=self.generations.get(ledger.partition, 0) + 1,

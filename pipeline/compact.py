@@ -6,12 +6,14 @@ sorted files. The merge happens once, when a partition is complete and before it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.receipt import TAKES
 from store.markers import ShardEntry
 from store.objects import ObjectStore
 from store.shards import read_shard, write_shard
@@ -27,13 +29,16 @@ def compact(
     entries: Sequence[ShardEntry],
     order: Mapping[str, int],
     footer: Mapping[str, str],
+    takes: Mapping[str, int],
 ) -> tuple[ShardEntry, ...]:
     """One shard of each kind with the rows that count, sorted by `order` of the video and clip index.
 
+    `takes` says how often videos were begun anew, for a later run that finds rows of older takes beside.
     Shards of more than `LARGEST` bytes together are returned as they are.
     """
     if sum(entry.bytes for entry in entries) > LARGEST:
         return tuple(entries)
+    footer = {**footer, TAKES: json.dumps(takes, sort_keys=True)}
     merged = []
     for kind in ("clips", "videos", "failed"):
         of_kind = [entry for entry in entries if entry.kind == kind]

@@ -100,7 +100,7 @@ def _dataset(
         VideoSource(order.store, batches),
         override_num_blocks=len(batches),
         num_cpus=0,
-        concurrency=1 if alone else OPEN_PARTITIONS,
+        concurrency=1 if alone else min(OPEN_PARTITIONS, len(batches)),
     )
     for number, (stage, size) in enumerate(zip(stages, sizes, strict=True)):
         later = [operator for following in stages[number + 1 :] for operator in following.operators]

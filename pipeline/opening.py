@@ -17,6 +17,7 @@ from store.manifest import read_input, read_partition, write_manifest
 from store.objects import ObjectStore, open_store
 from store.run_record import OperatorRecord, RunRecord, create_run, differences, package_version, read_run
 from store.schema import SCHEMA_VERSION
+from store.threads import in_threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Run:
     cpus: int | None = None
     address: str | None = None
     lease_term: float = 30.0
-    shard_seconds: float = 60.0
+    shard_seconds: float = 15.0
 
     def root(self) -> str | None:
         """The folder that local videos must not leave: the input, when it is one."""
@@ -64,10 +65,9 @@ def open_run(run: Run, store: ObjectStore) -> tuple[RunRecord, Reuse | None]:
         return found, reuse
     if run.reuse:
         reuse, old = reuse_of(open_store(run.reuse), run.chain)
-        _same_manifest(run, old)
-        for partition in range(old.n_partitions):
-            _copy_partition(reuse.store, store, partition)
         record = _record(run, old.n_partitions, old.n_videos)
+        _same_manifest(record, old)
+        in_threads(lambda partition: _copy_partition(reuse.store, store, partition), range(old.n_partitions))
     else:
         reuse = None
         entries = read_input(run.input, limit=run.limit)
@@ -120,10 +120,12 @@ def _refusal(store: ObjectStore, changes: Sequence[str]) -> str:
     return f"{store.url} holds a run with other settings:\n{lines}\n" + ";\n".join(ways)
 
 
-def _same_manifest(run: Run, old: RunRecord) -> None:
-    wanted = {"input": run.input, "partition_size": run.partition_size, "limit": run.limit}
-    changes = [f"  {name}: {getattr(old, name)} → {value}" for name, value in wanted.items()
-               if getattr(old, name) != value]  # fmt: skip
+def _same_manifest(new: RunRecord, old: RunRecord) -> None:
+    changes = [
+        f"  {name}: {getattr(old, name)} → {getattr(new, name)}"
+        for name in ("input", "partition_size", "limit")
+        if getattr(old, name) != getattr(new, name)
+    ]
     if changes:
         raise RunMismatch("--reuse works on the same videos in the same partitions:\n" + "\n".join(changes))
 

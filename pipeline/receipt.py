@@ -16,6 +16,9 @@ import pyarrow as pa
 from operators.contract import Row
 from store.markers import OperatorTally, ShardEntry
 
+TAKES = "takes"
+"""Footer key: JSON of the videos in a shard that were begun anew, and how often."""
+
 VIDEO_LEVEL = -1
 """Clip index of a row in failed/ that stands for a whole video."""
 
@@ -186,7 +189,7 @@ def _video_line(row: Row) -> VideoLine:
         row["video_id"],
         row["status"],
         int(row["n_clips"]),
-        float(row.get("video_duration") or 0.0),
+        max(0.0, float(row.get("video_duration") or 0.0)),
         int(row.get("size") or 0),
         error.get("operator"),
         error.get("kind"),

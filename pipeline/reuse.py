@@ -7,11 +7,11 @@ unchanged operators' columns are restored clip by clip.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from operators.columns import TRANSIENT
+from operators.columns import IDENTITY, TRANSIENT
 from operators.contract import Operator, Row
 from operators.errors import RunMismatch
 from pipeline.chain import lineages
@@ -22,6 +22,12 @@ from store.shards import read_shard
 
 MEDIA = frozenset(column.name for column in TRANSIENT)
 """Columns that are not stored and must be decoded again."""
+
+OWN = frozenset({*(column.name for column in IDENTITY), "extra"})
+"""Columns of the clip itself, which no operator makes."""
+
+PARTITIONS_KEPT = 4
+"""Old partitions that a worker remembers: videos of the few open ones come to it in turns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,22 +40,23 @@ class OldVideo:
 
 @dataclass(kw_only=True)
 class Reuse:
-    """What an earlier run on the same manifest has to give. Reads one partition at a time, and caches it."""
+    """What an earlier run on the same manifest has to give. Reads whole partitions, and remembers a few."""
 
     store: ObjectStore
     generations: dict[int, int]
     unchanged: frozenset[str]
     columns: dict[str, tuple[str, ...]]
     replayable: bool
-    _partition: int | None = field(default=None, repr=False)
-    _videos: dict[str, OldVideo] = field(default_factory=dict, repr=False)
+    _read_before: OrderedDict[int, dict[str, OldVideo]] = field(default_factory=OrderedDict, repr=False)
 
     def video(self, partition: int, video_id: str) -> OldVideo | None:
         """The old rows of a video, or None where the old run did not commit it."""
-        if partition != self._partition:
-            self._videos = self._read(partition)
-            self._partition = partition
-        return self._videos.get(video_id)
+        if partition not in self._read_before:
+            self._read_before[partition] = self._read(partition)
+            if len(self._read_before) > PARTITIONS_KEPT:
+                self._read_before.popitem(last=False)
+        self._read_before.move_to_end(partition)
+        return self._read_before[partition].get(video_id)
 
     def replays(self, partition: int, video_id: str) -> bool:
         """Whether the video's clips can be taken from the old run without decoding."""
@@ -63,7 +70,7 @@ class Reuse:
         old = self.video(partition, video_id)
         assert old is not None
         for _, clip in sorted(old.clips.items()):
-            yield self._carried({"record": "clip", "error": None}, clip, ())
+            yield self._carried({"record": "clip", "error": None}, clip, self.unchanged)
         yield {**old.record, "record": "video"}
 
     def restore(self, partition: int, video_id: str, rows: Iterable[Row]) -> Iterator[Row]:
@@ -74,19 +81,20 @@ class Reuse:
             if clip is None or list(clip["clip_start_end_idx"]) != list(row["clip_start_end_idx"]):
                 yield row
             else:
-                yield self._carried(row, clip, tuple(row))
+                yield self._carried(row, clip, self._made(clip))
 
-    def _carried(self, row: Row, clip: Row, own: Sequence[str]) -> Row:
+    def _made(self, clip: Row) -> frozenset[str]:
+        """Unchanged operators that ran on the old clip: later ones never saw a clip that was dropped."""
+        if clip["drop_reason"] is None:
+            return self.unchanged
         credits = dict(clip["provenance"] or {})
-        whole = clip["drop_reason"] is None
-        reused = frozenset(
-            name for name in self.unchanged if whole or any(column in credits for column in self.columns[name])
-        )
-        stale = {column for name in self.columns.keys() - reused for column in self.columns[name]}
-        kept = {column: value for column, value in clip.items() if column not in stale and column not in own}
-        kept["provenance"] = {c: by for c, by in credits.items() if c not in stale} | (row.get("provenance") or {})
-        kept["error"] = None
-        return {**kept, **{k: v for k, v in row.items() if k != "provenance"}, "reused": reused}
+        return frozenset(name for name in self.unchanged if any(column in credits for column in self.columns[name]))
+
+    def _carried(self, row: Row, clip: Row, reused: frozenset[str]) -> Row:
+        wanted = OWN.union(*(self.columns[name] for name in reused))
+        kept = {column: value for column, value in clip.items() if column in wanted}
+        credits = {column: by for column, by in dict(clip["provenance"] or {}).items() if column in wanted}
+        return {**kept, **row, "provenance": credits | (row.get("provenance") or {}), "reused": reused}
 
     def _read(self, partition: int) -> dict[str, OldVideo]:
         # Verdicts of a later rejudge are left out: the old run's record describes the clips without them.
@@ -118,7 +126,8 @@ def reuse_of(store: ObjectStore, chain: Sequence[Operator]) -> tuple[Reuse, RunR
     unchanged = frozenset(name for name, lineage in now.items() if before.get(name) == lineage)
     changed = [operator for operator in chain if operator.name not in unchanged]
     needs_media = any(MEDIA & set(operator.reads) for operator in changed)
-    judges = any("drop_reason" in operator.writes.names for operator in changed)
+    judged = any("drop_reason" in operator.writes for operator in record.operators if operator.name not in unchanged)
+    judges = judged or any("drop_reason" in operator.writes.names for operator in changed)
     return Reuse(
         store=store,
         generations=latest_generations(store),

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from operators.errors import StorageError
 from pipeline.ledger import Ledger
-from pipeline.receipt import VIDEO_LEVEL, Contents, describe_table
-from pipeline.writer import TAKES
+from pipeline.receipt import TAKES, VIDEO_LEVEL, Contents, describe_table
 from store.layout import parse_shard_key
 from store.markers import Marker
 from store.objects import ObjectInfo, ObjectStore
@@ -41,7 +40,8 @@ def committed(store: ObjectStore, ledger: Ledger, marker: Marker, redo: Redo) ->
         if entry.kind == "verdicts":
             continue
         plain = entry.model_copy(update={"exclude": ()})
-        contents = describe_table(plain, read_shard(store, plain), {})
+        takes = _takes(read_footer(store, entry.key, entry.bytes))
+        contents = describe_table(plain, read_shard(store, plain), takes)
         ledger.add(contents, keep=_to_keep(contents, redo) - set(entry.exclude))
 
 
@@ -54,10 +54,14 @@ def _leftover(store: ObjectStore, info: ObjectInfo, footer: Mapping[str, str]) -
         if any(facts.get(name) != footer[name] for name in (CHAIN, PACKAGE, SCHEMA)):
             return None
         entry, table = adopt_shard(store, info.key)
-        takes = {str(video_id): int(take) for video_id, take in json.loads(facts.get(TAKES, "{}")).items()}
+        takes = _takes(facts)
     except (StorageError, ValueError, TypeError, AttributeError):
         return None
     return describe_table(entry, table, takes)
+
+
+def _takes(facts: Mapping[str, str]) -> dict[str, int]:
+    return {str(video_id): int(take) for video_id, take in json.loads(facts.get(TAKES, "{}")).items()}
 
 
 def _to_keep(contents: Contents, redo: Redo) -> frozenset[int]:

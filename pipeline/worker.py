@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from operators.contract import OpenMedia, Operator, Row, row_error
 from operators.errors import FATAL_KINDS, RowError, StorageError
-from pipeline.attempts import STRIKES, Attempt, write_attempt
+from pipeline.attempts import RESTARTED, STRIKES, Attempt, write_attempt
 from pipeline.meter import Meter
 from pipeline.reuse import Reuse
 from pipeline.writer import ShardOptions, ShardWriter
@@ -62,24 +62,22 @@ class VideoWorker:
 
     def rows(self, task: Task, meter: Meter) -> Iterator[Row]:
         """Clips of the video, then its record; or a row `record="suspect"` when only a lone try can tell."""
-        if self._order.reuse is not None and self._order.reuse.replays(task.partition, task.video["video_id"]):
-            yield from self._stamped(task, task.take, self._replay(task, meter))
-            return
         have, take, strikes = dict(task.have), task.take, task.strikes
         for number in count(1):
             attempt = self._begin(task)
-            begun_anew, death = False, None
+            given, begun_anew, death = bool(have), False, None
             for row in self._stamped(task, take, self._try(task, have, meter)):
                 if row["record"] == "clip":
                     have[row["clip_index"]] = _span(row)
                     yield row
-                elif row.get("restart"):
+                elif row.get("restart") and given:
                     begun_anew = True
                 elif row["record"] == "death" or _died(row):
                     death = row
                 else:
                     yield row
             if begun_anew:
+                self._write(task, replace(attempt, ended=RESTARTED))
                 have, take = {}, take + 1
                 continue
             if death is None:
@@ -88,32 +86,27 @@ class VideoWorker:
             error = death["error"]
             self._write(task, replace(attempt, ended=error["kind"], message=error["message"]))
             if strikes >= STRIKES and task.alone:
-                yield {**death, **verdict(task, error, have, take)}
+                yield {**verdict(task, error, have, take), **_facts(death)}
                 return
             if task.alone or number >= TRIES_IN_COMPANY:
                 yield {"record": "suspect", "video_id": task.video["video_id"], "partition": task.partition}
                 return
 
     def _try(self, task: Task, have: dict[int, tuple[int, int]], meter: Meter) -> Iterator[Row]:
-        video = {**task.video, "record": "video_in", "have": dict(have)}
+        split, *rest = self._operators
+        reuse, place = self._order.reuse, (task.partition, task.video["video_id"])
         try:
-            split, *rest = self._operators
-            rows = meter.run([split], [video])
-            if self._order.reuse is not None:
-                rows = self._order.reuse.restore(task.partition, task.video["video_id"], rows)
+            if reuse is not None and reuse.replays(*place):
+                rows = _without(have, reuse.replay(*place))
+            else:
+                rows = meter.run([split], [{**task.video, "record": "video_in", "have": dict(have)}])
+                rows = rows if reuse is None else reuse.restore(*place, rows)
             yield from meter.run(rest, rows)
         except StorageError:
             raise
         except Exception as problem:
             error = row_error("worker", problem)
             yield {"record": "death", "video_id": task.video["video_id"], "error": error}
-
-    def _replay(self, task: Task, meter: Meter) -> Iterator[Row]:
-        assert self._order.reuse is not None
-        rows = self._order.reuse.replay(task.partition, task.video["video_id"])
-        have = set(task.have)
-        fresh = (row for row in rows if row["record"] != "clip" or row["clip_index"] not in have)
-        return meter.run(self._operators[1:], fresh)
 
     def _stamped(self, task: Task, take: int, rows: Iterable[Row]) -> Iterator[Row]:
         for row in rows:
@@ -154,6 +147,17 @@ def new_writer(order: WorkOrder, meter: Meter) -> ShardWriter:
 def _died(row: Row) -> bool:
     error = row.get("error")
     return row["record"] == "video" and error is not None and error["kind"] in FATAL_KINDS
+
+
+def _without(have: Mapping[int, tuple[int, int]], rows: Iterable[Row]) -> Iterator[Row]:
+    stored = frozenset(have)
+    return (row for row in rows if row["record"] != "clip" or row["clip_index"] not in stored)
+
+
+def _facts(death: Row) -> Row:
+    """What the decoder found out about a video before it died."""
+    told = ("record", "status", "n_clips", "error")
+    return {name: value for name, value in death.items() if name not in told and value is not None}
 
 
 def _span(row: Row) -> tuple[int, int]:

@@ -11,14 +11,11 @@ from uuid import uuid4
 import pyarrow as pa
 
 from operators.contract import Row, row_error
-from pipeline.receipt import Contents, Receipt, describe
+from pipeline.receipt import TAKES, Contents, Receipt, describe
 from store.markers import OperatorTally
 from store.objects import ObjectStore
 from store.schema import VIDEO_SCHEMA, failed_row, fitting, to_table
 from store.shards import write_shard
-
-TAKES = "takes"
-"""Footer key: JSON of the videos that were begun anew, and how often."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +24,7 @@ class ShardOptions:
 
     rows: int = 1024
     media_bytes: int = 64 << 20
-    seconds: float = 60.0
+    seconds: float = 15.0
 
 
 @dataclass
@@ -85,9 +82,10 @@ class ShardWriter:
         if row["record"] == "suspect":
             state.suspects.append(row["video_id"])
         elif row["record"] == "video":
-            state.videos.append(row)
-            if row.get("error"):
-                state.failed.append(row)
+            video = _fitted(row)
+            state.videos.append(video)
+            if video.get("error"):
+                state.failed.append(video)
         else:
             (state.failed if row.get("error") else state.clips).append(row)
             if self._keeps_media():
@@ -99,16 +97,16 @@ class ShardWriter:
 
     def _flush(self, partition: int) -> Receipt:
         state = self._open[partition]
+        takes = _void_earlier_takes(state)
         clips, misfits = fitting(state.clips, self._schema)
         bad = {id(row) for row, _ in misfits}
         rows = [row for row in state.clips if id(row) not in bad]
         failed = [*state.failed]
         failed += [{**row, "error": row_error("schema", problem)} for row, problem in misfits]
-        failed = [{**failed_row(row, row["error"], self._schema), "take": row.get("take", 0)} for row in failed]
-        videos = [_fitted(row) for row in state.videos]
-        self._put("clips", partition, rows, clips)
-        self._put("failed", partition, failed, to_table(failed, self._schema))
-        self._put("videos", partition, videos, to_table(videos, VIDEO_SCHEMA))
+        failed = [failed_row(row, row["error"], self._schema) for row in failed]
+        self._put("clips", partition, rows, clips, takes)
+        self._put("failed", partition, failed, to_table(failed, self._schema), takes)
+        self._put("videos", partition, state.videos, to_table(state.videos, VIDEO_SCHEMA), takes)
         state.clips, state.failed, state.videos, state.media_bytes = [], [], [], 0
         return Receipt(
             task=self._task,
@@ -118,15 +116,26 @@ class ShardWriter:
             suspects=tuple(state.suspects),
         )
 
-    def _put(self, kind: str, partition: int, rows: list[Row], table: pa.Table) -> None:
+    def _put(self, kind: str, partition: int, rows: list[Row], table: pa.Table, takes: Mapping[str, int]) -> None:
         if not rows:
             return
-        takes = {row["video_id"]: row["take"] for row in rows if row.get("take")}
+        here = {row["video_id"] for row in rows}
+        takes = {video_id: take for video_id, take in takes.items() if take and video_id in here}
         name = f"{self._task}-{self._number:04d}"
         self._number += 1
         footer = {**self._footer, TAKES: json.dumps(takes, sort_keys=True)}
         entry = write_shard(self._store, kind, partition, name, table, footer)
         self._open[partition].written.append(describe(entry, rows, takes))
+
+
+def _void_earlier_takes(state: _Open) -> dict[str, int]:
+    """The take of each video; rows of a video from before it was begun anew are taken out."""
+    takes: dict[str, int] = {}
+    for row in (*state.clips, *state.failed, *state.videos):
+        takes[row["video_id"]] = max(row.get("take") or 0, takes.get(row["video_id"], 0))
+    for rows in (state.clips, state.failed, state.videos):
+        rows[:] = [row for row in rows if (row.get("take") or 0) == takes[row["video_id"]]]
+    return takes
 
 
 def _fitted(video: Row) -> Row:

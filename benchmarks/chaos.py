@@ -1,0 +1,245 @@
+"""Kill a running job again and again, and count what was lost, doubled or annotated twice.
+
+    python -m benchmarks.chaos --kills 50 --videos FOLDER
+
+The job runs once undisturbed. Then it runs on the same videos while its driver, its Ray workers and
+its decoding processes are killed (SIGKILL) at random moments, and is started again until it is done.
+At the end both runs must hold the same rows. Only processes that this program started are killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import store
+from benchmarks.chaos_job import CALL_LOG
+from pipeline.attempts import STRIKES, read_attempts
+from store.layout import parse_shard_key
+from store.markers import latest_generations, read_markers
+from store.objects import open_store
+from store.run_record import read_run
+from store.shards import decode
+from store.verify import verify
+
+DECODER = "operators.video.decoder"
+"""Module that a decoding process runs."""
+
+PATIENCE = 1_800.0
+"""Seconds without an end, after which the whole thing counts as hung."""
+
+
+@dataclass
+class Report:
+    """What the kills did. `calls` counts clips that were annotated, `repeated` those of them again."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    starts: int = 0
+    clips: int = 0
+    lost: int = 0
+    doubled: int = 0
+    changed: int = 0
+    reannotated: int = 0
+    calls: int = 0
+    repeated_share: float = 0.0
+    findings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was lost, doubled, changed or paid for twice."""
+        return not (self.lost or self.doubled or self.changed or self.reannotated or self.findings)
+
+
+def rows_of(output: str) -> dict[str, dict[str, Any]]:
+    """All rows of a run by identity: clips kept and dropped, video records, failures."""
+    run = store.open(output)
+    rows: dict[str, dict[str, Any]] = {}
+    doubled = 0
+    for kind, tables in (("clip", run.clips(dropped=True)), ("video", run.videos()), ("failed", run.failed())):
+        for table in tables:
+            for row in table.to_pylist():
+                key = f"{kind}:{row.get('clip_id') or row['video_id']}"
+                doubled += key in rows
+                rows[key] = row
+    if doubled:
+        rows["doubled"] = {"count": doubled}
+    return rows
+
+
+def chaos(videos: Path, kills: int, seed: int, folder: Path, mean_seconds: float = 8.0) -> Report:
+    """Run the job undisturbed and under `kills` kills in `folder`, and compare."""
+    begun = time.monotonic()
+    calm, stormy = folder / "calm", folder / "stormy"
+    _start(videos, calm, folder / "calm.calls").wait()
+    report = Report()
+    killer = _Killer(stormy, random.Random(seed), mean_seconds, report)
+    sessions: list[tuple[set[str], Path]] = []
+    while time.monotonic() - begun < PATIENCE:
+        calls = folder / f"session-{report.starts:03d}.calls"
+        sessions.append((visible_clips(str(stormy)), calls))
+        process = _start(videos, stormy, calls)
+        report.starts += 1
+        if killer.harass(process, kills):
+            break
+    _compare(str(calm), str(stormy), report)
+    logged = [_read_calls(calls) for _, calls in sessions]
+    report.reannotated = sum(len(seen & set(log)) for (seen, _), log in zip(sessions, logged, strict=True))
+    report.calls = sum(map(len, logged))
+    distinct = len(set().union(*logged)) if logged else 0
+    report.repeated_share = (report.calls - distinct) / distinct if distinct else 0.0
+    report.seconds = time.monotonic() - begun
+    return report
+
+
+def visible_clips(output: str) -> set[str]:
+    """Clips that a listing shows in storage now, committed or not."""
+    objects = open_store(output)
+    clips: set[str] = set()
+    for kind in ("clips", "failed"):
+        for info in objects.list(f"{kind}/"):
+            if parse_shard_key(info.key):
+                ids = decode(info.key, objects.get(info.key), ["clip_id"])["clip_id"].to_pylist()
+                clips.update(clip_id for clip_id in ids if clip_id)
+    return clips
+
+
+class _Killer:
+    def __init__(self, output: Path, dice: random.Random, mean_seconds: float, report: Report) -> None:
+        self._output, self._dice, self._mean, self._report = output, dice, mean_seconds, report
+
+    def harass(self, process: subprocess.Popen[bytes], kills: int) -> bool:
+        """Kill parts of a running job until it ends or its driver is killed; True when it ended by itself."""
+        while sum(self._report.kills.values()) < kills:
+            try:
+                process.wait(timeout=self._dice.expovariate(1 / self._mean))
+                return self._ended(process)
+            except subprocess.TimeoutExpired:
+                if self._strike(process):
+                    return False
+        process.wait(timeout=PATIENCE)
+        return self._ended(process)
+
+    def _ended(self, process: subprocess.Popen[bytes]) -> bool:
+        if process.returncode != 0:
+            self._report.findings.append(f"the job ended with exit code {process.returncode}")
+        return True
+
+    def _strike(self, process: subprocess.Popen[bytes]) -> bool:
+        family = _family(process.pid)
+        workers = [p for p in family if _names(p, "VideoStage")]
+        decoders = [p for p in family if _names(p, DECODER)]
+        victims = [("driver", None), *(("worker", p) for p in workers), *(("decoder", p) for p in decoders)]
+        kind = self._dice.choice(sorted({kind for kind, _ in victims}))
+        if kind != "driver" and self._near_a_verdict():
+            kind = "driver"
+        self._report.kills[kind] += 1
+        if kind != "driver":
+            chosen = self._dice.choice([p for k, p in victims if k == kind])
+            if chosen is not None:
+                _kill([chosen])
+            return False
+        process.kill()
+        process.wait()
+        _, alive = psutil.wait_procs(family, timeout=20)
+        _kill(alive)
+        return True
+
+    def _near_a_verdict(self) -> bool:
+        """Whether one more witnessed death could become a verdict, which would change the rows by design."""
+        objects = open_store(str(self._output))
+        run = read_run(objects)
+        for partition in range(run.n_partitions if run else 0):
+            tries = Counter(attempt.video_id for attempt in read_attempts(objects, partition))
+            if any(count >= STRIKES - 1 for count in tries.values()):
+                return True
+        return False
+
+
+def _start(videos: Path, output: Path, calls: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "benchmarks.chaos_job", str(videos), str(output)]
+    return subprocess.Popen(
+        command,
+        env={**os.environ, CALL_LOG: str(calls)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=(calls.parent / f"{calls.stem}.log").open("wb"),
+        start_new_session=True,
+    )
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _names(process: psutil.Process, word: str) -> bool:
+    try:
+        return any(word in part for part in (process.name(), *process.cmdline()))
+    except psutil.Error:
+        return False
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _read_calls(path: Path) -> list[str]:
+    return path.read_text().split() if path.exists() else []
+
+
+def _compare(calm: str, stormy: str, report: Report) -> None:
+    expected, found = rows_of(calm), rows_of(stormy)
+    report.clips = sum(key.startswith("clip:") for key in expected)
+    report.doubled = found.pop("doubled", {"count": 0})["count"]
+    report.lost = len(expected.keys() - found.keys())
+    report.changed = sum(found[key] != row for key, row in expected.items() if key in found)
+    report.findings += [f"not in the calm run: {key}" for key in sorted(found.keys() - expected.keys())]
+    objects = open_store(stormy)
+    report.findings += [f"{finding.key}: {finding.problem}" for finding in verify(objects)]
+    run = read_run(objects)
+    generations = latest_generations(objects)
+    if run is None or len(generations) != run.n_partitions:
+        report.findings.append(f"only {len(generations)} partitions are committed")
+    for marker in read_markers(objects, generations).values():
+        counted = sum(marker.clips.values())
+        records = sum(row["n_clips"] for t in store.open(stormy).videos() for row in t.to_pylist())
+        if counted > records:
+            report.findings.append(f"partition {marker.partition} counts {counted} clips")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the report of a storm as JSON; 0 when nothing was lost, doubled or annotated twice."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50, help="how many processes to kill (default: 50)")
+    parser.add_argument("--videos", type=Path, default=Path("samples/videos"), help="a folder of videos")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments and the victims (default: 0)")
+    parser.add_argument("--mean-seconds", type=float, default=8.0, help="mean time between kills (default: 8)")
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="rushes-chaos-") as folder:
+        report = chaos(options.videos, options.kills, options.seed, Path(folder), options.mean_seconds)
+    print(json.dumps({**vars(report), "kills": dict(report.kills)}, indent=2))
+    return 0 if report.clean else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
