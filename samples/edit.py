@@ -57,7 +57,10 @@ class Cue:
 
 @dataclass(frozen=True, kw_only=True)
 class Film:
-    """A whole video. `size` is (width, height) as displayed; `rotation` in degrees counter-clockwise, 0 or 90."""
+    """A whole video. `size` is (width, height) as displayed; `rotation` in degrees counter-clockwise, 0 or 90.
+
+    Both sides are multiples of 16: x264's output is not reproducible where it has to pad.
+    """
 
     name: str
     title: str
