@@ -117,7 +117,17 @@ def _fetch(requirement: str) -> None:
         quiet = ["--disable-pip-version-check", "--no-input", "--quiet"]
         try:
             subprocess.run(
-                [*pip, "--implementation=cp", "--abi=cp311", "--abi=none", *platforms, *quiet, "-d", folder, requirement],
+                [
+                    *pip,
+                    "--implementation=cp",
+                    "--abi=cp311",
+                    "--abi=none",
+                    *platforms,
+                    *quiet,
+                    "-d",
+                    folder,
+                    requirement,
+                ],
                 check=True,
                 capture_output=True,
                 text=True,

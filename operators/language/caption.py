@@ -95,7 +95,8 @@ def _who(clip: Mapping[str, Any]) -> str | None:
     where = ""
     if side:
         place = "in the centre" if side == "centre" else f"on the {side}"
-        where = f" {place}" if people == 1 else f", the largest of them {place}"
+        most = "larger" if people == 2 else "largest"
+        where = f" {place}" if people == 1 else f", the {most} of them {place}"
     return _sentence(f"{opening} shows {who}{where}")
 
 

@@ -8,7 +8,7 @@ import unicodedata
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, direction marks, surrogates, private, line breaks
 _DOUBLE_QUOTES = dict.fromkeys(map(ord, '"“”„‟«»″〝〞〟＂❝❞「」『』'), "’")
 _STOPS = ".!?…。！？"
-_SENTENCE = re.compile(rf"[^{_STOPS}]*(?:[{_STOPS}]+(?=\s|$)|[{_STOPS}]+|$)")
+_BETWEEN = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])")
 ELLIPSIS = "…"
 
 
@@ -37,7 +37,7 @@ def quoted(text: str, *, words: int, characters: int) -> str:
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text that was brought to one line, each with a full stop at its end."""
-    found = [part.strip() for part in _SENTENCE.findall(one_line(text))]
+    found = [part.strip() for part in _BETWEEN.split(one_line(text))]
     return [_closed(part) for part in found if any(char.isalnum() for char in part)]
 
 

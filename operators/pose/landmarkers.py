@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -128,8 +129,7 @@ class PoseLandmarker:
             bodies = self._landmarker.detect(_image(rgb)).pose_landmarks
         self._started = self._started or bool(bodies)
         return [
-            Pose(np.array([(point.x, point.y, point.visibility) for point in body], np.float32))
-            for body in bodies
+            Pose(np.array([(point.x, point.y, point.visibility) for point in body], np.float32)) for body in bodies
         ]
 
 
@@ -169,7 +169,7 @@ def quiet() -> Iterator[None]:
         yield
         return
     try:
-        with open(os.devnull, "wb") as nowhere:
+        with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:

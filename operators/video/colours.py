@@ -28,8 +28,8 @@ DEEP_CHROMA = 18.0  # C* that a pixel darker than BLACK_LIGHTNESS needs to be se
 _HUES = (
     (0.0, 18.0, "pink", "red", 60.0),
     (18.0, 45.0, "pink", "red", 70.0),
-    (45.0, 72.0, "orange", "brown", 58.0),
-    (72.0, 105.0, "yellow", "brown", 60.0),
+    (45.0, 76.0, "orange", "brown", 58.0),
+    (76.0, 105.0, "yellow", "brown", 60.0),
     (105.0, 195.0, "green", "green", 50.0),
     (195.0, 308.0, "blue", "blue", 50.0),  # the primary blue of sRGB is at 306°
     (308.0, 335.0, "purple", "purple", 50.0),

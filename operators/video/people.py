@@ -51,7 +51,8 @@ class PeopleSettings(OperatorSettings):
     min_face_score: float = Field(default=0.65, ge=0.3, le=1, description="score from which a face counts")
     min_pose_score: float = Field(default=0.5, ge=0.3, le=1, description="score from which a body counts")
     pose_bundle: str | None = Field(
-        default=None, description="path of a MediaPipe pose_landmarker.task; by default it is built from pinned networks"
+        default=None,
+        description="path of a MediaPipe pose_landmarker.task; by default it is built from pinned networks",
     )
 
 

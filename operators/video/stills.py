@@ -21,7 +21,7 @@ from operators.errors import ErrorKind, RowFailure
 RGB = NDArray[np.uint8]
 
 WORKING_SIDE = 1280  # px; larger JPEGs are decoded at 1/2, 1/4 or 1/8 as long as they stay over this
-MAX_SIDE = 16384  # px; nothing that records video is larger
+MAX_SIDE = 8192  # px; `shots` writes far smaller ones
 BAR_LUMA = 24  # of 255; letterbox bars are black (16 in limited range) with some noise
 KEPT_FRAMES = 6  # two clips' keyframes
 
@@ -42,10 +42,11 @@ def decode(jpeg: bytes) -> RGB:
     """One JPEG as a read-only RGB array. Raises `RowFailure` (decode, refused)."""
     try:
         with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
-            if max(image.size) > MAX_SIDE:
-                width, height = image.size
+            width, height = image.size
+            longer = max(width, height)
+            if longer > MAX_SIDE:
                 raise RowFailure(ErrorKind.REFUSED, f"keyframe of {width}×{height} px is over {MAX_SIDE} px a side")
-            image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
+            image.draft("RGB", (max(1, width * WORKING_SIDE // longer), max(1, height * WORKING_SIDE // longer)))
             rgb = np.array(image.convert("RGB"))
     except RowFailure:
         raise

@@ -1,0 +1,105 @@
+"""Captions: everything measured is said in grammatical sentences, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from operators.language.caption import StatedCaption
+from tests.drawn_clips import clip, plain
+
+MEASURED: dict[str, Any] = {
+    "people": 1, "faces": [1, 1, 0], "person_position": "left", "view_scale": "extreme close-up", "brightness": 0.5,
+    "contrast": 0.2, "colourfulness": 40.0, "ocr_score": 0.08, "of_score": 1.0, "motion_residual": 0.3, "pan_x": 0.05,
+    "pan_y": 0.0, "zoom": 0.0, "video_fps": 25.0,
+}  # fmt: skip
+BLUE = plain((20, 40, 200))
+
+
+def test_everything_measured_is_said():
+    [row] = StatedCaption()([clip(BLUE, **MEASURED)])
+    assert row["caption"] == (
+        "An extreme close-up shows one person on the left. The picture is evenly lit, with moderate colours, mainly "
+        "blue. The camera appears to pan right slowly. The motion is moderate. Text covers about 8 % of the screen."
+    )
+    assert row["frame_caption"] == [
+        "A dim picture with one face, mainly blue.",
+        "A dim picture with one face, mainly blue.",
+        "A dim picture, mainly blue.",
+    ]
+    assert row["movement"] == "pan right"
+    assert row["speed"] == "moderate"
+    assert row["dominant_colours"] == ["blue"]
+    assert row["objects"] == ["person", "face", "on-screen text"]
+    assert row["background"] is None
+    assert row["provenance"]["caption"] == "caption/1"
+    assert "background" not in row["provenance"]
+
+
+def test_two_people_and_a_still_camera():
+    row = {**MEASURED, "people": 2, "faces": [2, 2, 2], "view_scale": "medium shot", "pan_x": 0.0, "of_score": 0.01}
+    [out] = StatedCaption()([clip(BLUE, **row)])
+    assert out["caption"].startswith("A medium shot shows two people, the larger of them on the left. ")
+    assert "The camera is almost still." in out["caption"]
+    assert "motion" not in out["caption"]
+    assert out["objects"][:2] == ["people", "faces"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "unsaid"),
+    [
+        (("people",), "shows"),
+        (("of_score",), "motion is"),
+        (("pan_x",), "camera"),
+        (("ocr_score",), "ext"),
+        (("brightness",), "evenly"),
+    ],
+)
+def test_what_was_not_measured_is_not_said(missing: tuple[str, ...], unsaid: str):
+    [row] = StatedCaption()([clip(BLUE, **{**MEASURED, **dict.fromkeys(missing)})])
+    assert row["error"] is None
+    assert unsaid not in row["caption"].replace("extreme", "")
+
+
+def test_without_measures_the_colours_are_all_there_is():
+    [row] = StatedCaption()([clip(BLUE)])
+    assert row["caption"] == "The picture has mainly blue colours."
+    assert row["objects"] == []
+    assert (row["movement"], row["speed"]) == (None, None)
+
+
+def maybe(low: float, high: float) -> st.SearchStrategy[float | None]:
+    return st.none() | st.floats(low, high)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    people=st.none() | st.integers(0, 12), faces=st.integers(0, 4), side=st.sampled_from([None, "left", "centre"]),
+    scale=st.sampled_from(["", "close-up", "extreme long shot"]), brightness=maybe(0, 1), contrast=maybe(0, 0.5),
+    colourfulness=maybe(0, 150), text=maybe(0, 1), motion=maybe(0, 50), residual=maybe(0, 50), pan=maybe(-3, 3),
+    zoom=maybe(-3, 3),
+)  # fmt: skip
+def test_any_measures_give_whole_sentences(
+    people: int | None, faces: int, side: str | None, scale: str, brightness: float | None, contrast: float | None,
+    colourfulness: float | None, text: float | None, motion: float | None, residual: float | None, pan: float | None,
+    zoom: float | None,
+):  # fmt: skip
+    measures = {
+        "people": people, "faces": [faces] * 3, "person_position": side, "view_scale": scale, "brightness": brightness,
+        "contrast": contrast, "colourfulness": colourfulness, "ocr_score": text, "of_score": motion,
+        "motion_residual": residual, "pan_x": pan, "pan_y": pan, "zoom": zoom,
+    }  # fmt: skip
+    [row] = StatedCaption().annotate([clip(BLUE, **measures)])
+    for said in (row["caption"], *row["frame_caption"]):
+        assert re.fullmatch(r"([A-Z][a-zA-Z0-9 ,%-]+\.)( [A-Z][a-zA-Z0-9 ,%-]+\.)*", said)
+        assert "None" not in said
+        assert not re.search(r"\ba [aeiou]|\ban [^aeiou]", said.lower())
+
+
+def test_a_broken_keyframe_is_a_row_error():
+    [row] = StatedCaption()([{**clip(BLUE), "keyframes": [b"", b"", b""]}])
+    assert row["error"]["kind"] == "decode"

@@ -1,0 +1,84 @@
+"""Keyframes as arrays: hostile bytes become row failures, sizes stay bounded, bars are cut away."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from operators.errors import ErrorKind, RowFailure
+from operators.video.stills import active_picture, decode, shrink, stills
+from tests.drawn_clips import jpeg, plain
+
+
+def test_a_jpeg_comes_back_as_a_read_only_rgb_array():
+    rgb = decode(jpeg(plain((200, 30, 60))))
+    assert rgb.shape == (90, 160, 3)
+    assert np.abs(rgb.reshape(-1, 3).mean(axis=0) - (200, 30, 60)).max() < 3
+    with pytest.raises(ValueError, match="read-only"):
+        rgb[0, 0] = 0
+
+
+def test_grey_jpegs_and_single_pixels_are_pictures_too():
+    buffer = io.BytesIO()
+    Image.new("L", (1, 1), 128).save(buffer, "JPEG")
+    assert decode(buffer.getvalue()).shape == (1, 1, 3)
+
+
+def test_a_large_keyframe_is_decoded_smaller():
+    assert max(decode(jpeg(plain((9, 9, 9), 2400, 4000))).shape) == 2000
+
+
+@pytest.mark.parametrize(
+    ("stored", "kind"),
+    [
+        ([b""], ErrorKind.DECODE),
+        ([b"not a picture"], ErrorKind.DECODE),
+        ([jpeg(plain((1, 2, 3)))[:200]], ErrorKind.DECODE),
+        ([], ErrorKind.DECODE),
+        (None, ErrorKind.DECODE),
+        ([jpeg(plain((0, 0, 0), 8, 17000))], ErrorKind.REFUSED),
+    ],
+)
+def test_what_is_no_keyframe_is_a_row_failure(stored: list[bytes] | None, kind: ErrorKind):
+    with pytest.raises(RowFailure) as failure:
+        stills({"keyframes": stored})
+    assert failure.value.kind == kind
+
+
+def test_formats_other_than_jpeg_are_not_opened():
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "PNG")
+    with pytest.raises(RowFailure):
+        decode(buffer.getvalue())
+
+
+@settings(deadline=None, max_examples=60)
+@given(place=st.integers(2, 600), value=st.integers(0, 255))
+def test_a_damaged_jpeg_decodes_or_fails_as_data(place: int, value: int):
+    data = bytearray(jpeg(plain((120, 80, 40), 32, 32)))
+    data[place % len(data)] = value
+    try:
+        assert decode(bytes(data)).ndim == 3
+    except RowFailure as failure:
+        assert failure.kind in (ErrorKind.DECODE, ErrorKind.REFUSED)
+
+
+def test_black_bars_are_cut_away_and_black_frames_kept_whole():
+    frame = plain((0, 0, 0), 100, 200)
+    frame[20:80, 10:190] = 90
+    assert active_picture(frame).shape == (60, 180, 3)
+    assert active_picture(plain((3, 3, 3))).shape == (90, 160, 3)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 3000), (720, 1280), (1280, 720)])
+def test_shrinking_keeps_the_shape_within_a_side_and_never_enlarges(height: int, width: int):
+    small = shrink(plain((5, 6, 7), height, width), long_side=640)
+    assert max(small.shape) <= max(640, 3)
+    assert small.shape[0] <= height
+    assert small.shape[1] <= width
+    assert min(small.shape[:2]) >= 1
