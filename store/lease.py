@@ -92,11 +92,17 @@ class Lease:
     """
 
     def __init__(
-        self, store: ObjectStore, record: LeaseRecord, etag: str, renewed: float, warning: str | None
+        self,
+        store: ObjectStore,
+        quick: ObjectStore,
+        record: LeaseRecord,
+        etag: str,
+        renewed: float,
+        warning: str | None,
     ) -> None:
         self.warning = warning
         self._store = store
-        self._quick = store.within(record.term / RENEWALS_PER_TERM)
+        self._quick = quick
         self._record = record
         self._etag = etag
         self._renewed = renewed
@@ -126,6 +132,8 @@ class Lease:
             raise ConfigurationError(f"the lease's term must be over 0 and at most {LONGEST_TERM:.0f} s")
         found = store.probe()
         atomic = found.create_only and found.compare_and_swap
+        quick = store.within(term / RENEWALS_PER_TERM)
+        read_lease(quick)  # connects, which may take longer than a short term allows
         watch = _Watch(store, on_wait, may_take=atomic or take_over)
         while True:
             free = watch.until_free()
@@ -148,7 +156,7 @@ class Lease:
                 time.sleep(min(1.0, term / 8))  # lets a rival that looked at the same moment write over us
             now = read_lease(store)
             if now is not None and now[0].nonce == record.nonce:
-                return cls(store, record, now[1], started, None if atomic else UNPROTECTED)
+                return cls(store, quick, record, now[1], started, None if atomic else UNPROTECTED)
 
     @property
     def epoch(self) -> int:

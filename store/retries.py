@@ -54,6 +54,7 @@ REMEDIES = {
     "NoSuchBucket": "the bucket does not exist; create it or correct the address",
     "InvalidBucketName": "this is no bucket's name",
     "InvalidAccessKeyId": "the access key is not known there; check AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL",
+    "InvalidObjectState": "the object is archived; restore it first",
     "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY",
     "AuthorizationHeaderMalformed": "the region is wrong; set AWS_REGION to the bucket's",
     "PermanentRedirect": "the bucket is in another region; set AWS_REGION to the bucket's",

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -177,7 +177,7 @@ class S3Store(ObjectStore):
 
         def once() -> tuple[dict[str, Any], bytes]:
             answer = self._s3.client.get_object(**self._at(key), **options)
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 return answer, body.read()
 
         try:
