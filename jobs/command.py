@@ -133,7 +133,7 @@ def _place(where: str) -> str:
     """A folder, file or prefix by one name, however it was typed: run.json holds it, and compares it."""
     if where.startswith("file:///"):
         where = unquote(where.removeprefix("file://"))
-    return where.rstrip("/") if "://" in where else str(Path(where).absolute())
+    return where.rstrip("/") if "://" in where else str(Path(where).resolve())
 
 
 def _process(run: Run, options: argparse.Namespace, execute: Execute | None) -> int:

@@ -113,9 +113,9 @@ def counts(progress: Progress, pace: Pace) -> list[str]:
     pieces = [f"{videos(progress):,} of {progress.videos_total:,} videos", f"{clips(progress):,} clips"]
     if (rate := pace.clips_per_second()) is not None:
         pieces.append(f"{rate:.3g} clips/s")
-    if progress.videos_failed or progress.videos_partial or progress.clips_failed:
-        incomplete = f", {progress.videos_partial:,} videos in part" if progress.videos_partial else ""
-        pieces.append(f"failed: {progress.videos_failed:,} videos{incomplete}, {progress.clips_failed:,} clips")
+    lost = {"videos": progress.videos_failed, "in part": progress.videos_partial, "clips": progress.clips_failed}
+    if failures := [f"{count:,} {what}" for what, count in lost.items() if count]:
+        pieces.append(f"failed: {' and '.join(failures)}")
     pieces.append(f"{progress.partitions_committed:,} of {progress.partitions_total:,} partitions committed")
     if (left := pace.seconds_left()) is not None and progress.phase == "running":
         pieces.append(f"about {span(left)} left")

@@ -72,6 +72,8 @@ def _blocks(status: Status) -> Iterator[Table | str]:
 
 
 def _facts(status: Status) -> Table:
+    from rich.filesize import decimal
+
     from jobs.progress import span
 
     table = _table()
@@ -82,7 +84,7 @@ def _facts(status: Status) -> Table:
     if status.tiers:
         table.add_row("tiers", _tally(status.tiers))
     if status.video_seconds:
-        table.add_row("footage", f"{span(status.video_seconds)}, {status.bytes_read / 1e9:,.2f} GB")
+        table.add_row("footage", f"{span(status.video_seconds)}, {decimal(status.bytes_read)}")
     if status.clips_per_second is not None and status.videos_per_second is not None:
         pace = f"{status.clips_per_second:.3g} clips/s, {status.videos_per_second:.3g} videos/s"
         table.add_row("pace", f"{pace}, over {span(status.active_seconds)} of work")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -53,7 +54,8 @@ def _outcome(summary: Summary) -> Iterator[str]:
 
 def _where_to_look(summary: Summary) -> Iterator[str]:
     output = summary.output
-    code = f"import store; print(store.open({output!r}).to_table().to_pandas())"
+    columns = '["clip_id", "tier", "merge_caption"]'
+    code = f"import store; print(store.open({json.dumps(output)}).to_table({columns}).to_pandas())"
     yield f"The data set is in {output}"
     yield f"  look at it     python -c {shlex.quote(code)}"
     yield f"  what failed    python -m jobs.status --output {shlex.quote(output)}"

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pipeline.run import Run
 
 from jobs.mmtrail import MMTRAIL, lite, main
 from operators.errors import LeaseLost, RunMismatch
 from pipeline.progress import Progress, Summary
+from pipeline.run import Run
 
 PROGRESS = Progress(phase="running", videos_total=2, partitions_total=1)
 DONE = replace(PROGRESS, phase="done", videos_done=2, clips_kept=5, partitions_committed=1)
@@ -116,13 +116,14 @@ def test_the_shown_configuration_can_be_given_back(capsys, tmp_path):
     [
         ("videos", "{here}/videos"),
         ("./videos/", "{here}/videos"),
+        ("videos/../videos", "{here}/videos"),
         ("file:///data/my%20videos/", "/data/my videos"),
         ("s3://bucket/trailers/", "s3://bucket/trailers"),
     ],
 )
 def test_the_same_place_has_one_name_however_it_is_typed(typed, meant):
     run = run_with("--input", typed, "--output", typed + "-out/", "--reuse", typed)
-    meant = meant.format(here=Path.cwd())
+    meant = meant.format(here=Path.cwd().resolve())
     assert (run.input, run.reuse) == (meant, meant)
 
 
@@ -133,7 +134,7 @@ def test_options_reach_the_run():
     )  # fmt: skip
     assert (run.job, run.partition_size, run.limit) == ("mmtrail", 16, 9)
     assert (run.keep_media, run.cpus, run.address, run.lease_term) == (True, 2, "auto", 5.0)
-    assert (run.retry_failed, run.reuse, run.take_over) == (True, str(Path("old").absolute()), True)
+    assert (run.retry_failed, run.reuse, run.take_over) == (True, str(Path("old").resolve()), True)
     assert [operator.name for operator in run.chain] == list(run.config)
     plain = run_with()
     assert (plain.partition_size, plain.limit, plain.keep_media, plain.cpus) == (64, None, False, None)

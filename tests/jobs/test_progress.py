@@ -61,7 +61,7 @@ def test_counts_name_videos_clips_rate_failures_partitions_and_time_left():
     now[0] = 90.0
     pace.note(RUNNING)
     assert ", ".join(counts(RUNNING, pace)) == (
-        "100 of 1,200 videos, 1,000 clips, 10 clips/s, failed: 8 videos, 2 videos in part, 10 clips, "
+        "100 of 1,200 videos, 1,000 clips, 10 clips/s, failed: 8 videos and 2 in part and 10 clips, "
         "1 of 20 partitions committed, about 18 min 20 s left"
     )
 
