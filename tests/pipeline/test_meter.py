@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import pytest
+
+from operators.columns import select
+from operators.contract import ClipOperator, Operator, Resources, Row
+from pipeline.meter import Meter
+from tests.pipeline.small_chain import clip_row, video_row
+
+
+class Clock:
+    """Time that passes only where a test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def spend(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("pipeline.meter.perf_counter", clock)
+    return clock
+
+
+class Timed:
+    """An operator that spends the clock's time."""
+
+    clock: Clock | None = None
+
+    def spend(self, seconds: float) -> None:
+        if self.clock is not None:
+            self.clock.spend(seconds)
+
+
+class Cut(Timed, Operator):
+    name = "cut"
+
+    def __call__(self, rows: Iterable[Row]) -> Iterator[Row]:
+        for _ in rows:
+            for index in range(4):
+                self.spend(1.0)
+                yield clip_row("v", index, drop_reason="still" if index == 3 else None)
+            yield video_row("v", 4)
+
+
+class Slow(Timed, ClipOperator):
+    name = "slow"
+    writes = select("sharpness")
+    resources = Resources(batch=2)
+
+    def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
+        self.spend(3.0 * len(clips))
+        return [{"sharpness": 1.0} for _ in clips]
+
+
+class Quick(ClipOperator):
+    name = "quick"
+    writes = select("brightness")
+
+    def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
+        return [{"brightness": 1.0} for _ in clips]
+
+
+def _timed(clock: Clock) -> list[Operator]:
+    operators = [Cut(), Slow(), Quick()]
+    for operator in operators[:2]:
+        operator.clock = clock
+    return operators
+
+
+def test_each_operator_is_charged_with_its_own_seconds_and_clips(clock: Clock):
+    operators = _timed(clock)
+    meter = Meter(operators)
+    for _ in meter.run(operators, [{"record": "video_in"}]):
+        clock.spend(5.0)  # whoever takes the rows is on nobody's account
+    tallies = meter.tallies()
+    assert list(tallies) == ["cut", "slow", "quick"]
+    assert {name: tally.clips for name, tally in tallies.items()} == {"cut": 4, "slow": 3, "quick": 3}
+    assert {name: tally.seconds for name, tally in tallies.items()} == {"cut": 4.0, "slow": 9.0, "quick": 0.0}
+
+
+def test_parts_of_a_chain_are_metered_as_one_chain(clock: Clock):
+    operators = _timed(clock)
+    meter = Meter(operators)
+    rows = meter.run(operators[:1], [{"record": "video_in"}])
+    list(meter.run(operators[1:], rows))
+    tallies = meter.tallies()
+    assert {name: tally.seconds for name, tally in tallies.items()} == {"cut": 4.0, "slow": 9.0, "quick": 0.0}
+    assert {name: tally.clips for name, tally in tallies.items()} == {"cut": 4, "slow": 3, "quick": 3}
+
+
+def test_nothing_runs_before_it_is_asked_for_and_a_raise_is_passed_on():
+    class Broken(Operator):
+        name = "broken"
+
+        def __call__(self, rows: Iterable[Row]) -> Iterator[Row]:
+            for row in rows:
+                yield row
+                raise RuntimeError("half-way")
+
+    meter = Meter([Broken()])
+    rows = meter.run([Broken()], [clip_row("v", 0), clip_row("v", 1)])
+    assert meter.tallies()["broken"].clips == 0
+    assert next(rows)["clip_index"] == 0
+    with pytest.raises(RuntimeError, match="half-way"):
+        next(rows)
+    assert meter.tallies()["broken"].clips == 1
+
+
+def test_a_writer_stage_without_operators_passes_rows_on():
+    rows = [clip_row("v", 0)]
+    meter = Meter([])
+    assert list(meter.run([], rows)) == rows
+    assert meter.tallies() == {}
