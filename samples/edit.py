@@ -23,7 +23,7 @@ MUSIC_LEVEL = 0.4
 class Shot:
     """`frames` frames of a photograph under a moving camera, or of a plain card of one `colour`.
 
-    `faces` counts the human faces that a person sees from the front, `people` the persons.
+    `faces` counts the human faces in sight, from the front or the side, `people` the persons.
     """
 
     name: str

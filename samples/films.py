@@ -52,13 +52,14 @@ TRAILER = Film(
             frames=126,
             photograph="camera",
             camera=Camera(x=256, y=176, width=500),
+            faces=1,
             people=1,
         ),
         Shot(
             name="cat",
-            frames=96,
+            frames=192,
             photograph="cat",
-            camera=Camera(x=228, y=150, width=280, zoom=-0.11),
+            camera=Camera(x=228, y=150, width=260, zoom=-0.065),
         ),
         Shot(
             name="coffee",
@@ -74,9 +75,9 @@ TRAILER = Film(
         ),
         Shot(
             name="planet",
-            frames=144,
+            frames=216,
             photograph="planet",
-            camera=Camera(x=800, y=450, width=1500, zoom=0.07),
+            camera=Camera(x=800, y=450, width=1590, zoom=0.05),
         ),
         Shot(
             name="end card",
@@ -93,10 +94,10 @@ TRAILER = Film(
         Line(start=1.4, words="For a hundred years we listened to the stars and heard nothing"),
         Line(start=10.5, words="Then one night the stars answered"),
         Line(start=16.0, words="One ship was ready and one woman was ready to fly it"),
-        Line(start=32.5, words="He left the table and he never came back"),
-        Line(start=40.5, words="This winter the last signal is coming home"),
+        Line(start=36.5, words="He left the table and he never came back"),
+        Line(start=43.8, words="This winter the last signal is coming home"),
     ),
-    cues=(Cue(start=0.0, seconds=15.0), Cue(start=27.0, seconds=21.0)),
+    cues=(Cue(start=0.0, seconds=15.0), Cue(start=27.0, seconds=28.0)),
     booms=(21.0,),
 )
 
