@@ -78,7 +78,8 @@ class ObjectStore(ABC):
     def replace(self, key: str, data: bytes, etag: str) -> str | None:
         """Write over the version named by `etag`; None when the object is another version or gone.
 
-        Lost answers and stores that ignore conditions: as in `create`. Returns the new etag.
+        Returns the new etag. Lost answers and stores that ignore conditions: as in `create`; so None means
+        "not this writer's version now", even where it was for a moment and somebody has replaced it since.
         """
 
     @abstractmethod
@@ -154,7 +155,6 @@ def open_store(url: str | Path) -> ObjectStore:
     Raises `ConfigurationError` for any other scheme and for what is no bucket's name.
     """
     from store.local import LocalStore
-    from store.s3 import S3Store
 
     text = str(url)
     scheme = SCHEME.match(text)
@@ -164,6 +164,8 @@ def open_store(url: str | Path) -> ObjectStore:
         return LocalStore(text)
     match scheme[1].lower():
         case "s3":
+            from store.s3 import S3Store  # imports boto3, which local runs need not wait for
+
             return S3Store(text)
         case "file":
             parts = urlsplit(text)

@@ -47,7 +47,10 @@ class S3Store(ObjectStore):
     def __init__(self, url: str, patience: Patience | None = None) -> None:
         self._bucket, prefix = split_s3_url(url)
         prefix = prefix.strip("/")
-        self._prefix = f"{check_key(prefix)}/" if prefix else ""
+        try:
+            self._prefix = f"{check_key(prefix)}/" if prefix else ""
+        except ValueError as problem:
+            raise ConfigurationError(f"cannot use {url!a}: {problem}") from None
         self.url = f"s3://{self._bucket}/{self._prefix}".rstrip("/")
         self._s3 = S3Connection(patience or Patience())
         self._capabilities: Capabilities | None = None

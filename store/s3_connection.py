@@ -8,9 +8,6 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3.session
-from botocore.config import Config
-
 from operators.errors import ConfigurationError
 from store.retries import Patience
 
@@ -57,6 +54,9 @@ class S3Connection:
             return self._client[1]
 
     def _connect(self) -> Any:
+        import boto3.session
+        from botocore.config import Config
+
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         if endpoint and urlsplit(endpoint).scheme not in ("http", "https"):
             raise ConfigurationError("AWS_ENDPOINT_URL must start with http:// or https://")

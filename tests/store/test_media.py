@@ -13,7 +13,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-import store.media as media_module
+import store.s3_download as s3_download
 from benchmarks.faulty_s3 import FaultyProxy
 from operators.errors import ErrorKind, RowFailure
 from store.media import MediaOpener
@@ -181,7 +181,7 @@ def test_a_full_disk_is_noticed_before_the_download(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**9, 10**9, media_module.SPARE_BYTES + 10**6))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**9, 10**9, s3_download.SPARE_BYTES + 10**6))
     kind, message = refusal(MediaOpener(None, tmp_path), f"s3://{bucket}/in/a.mp4")
     assert kind is ErrorKind.UNREADABLE
     assert "TMPDIR" in message
@@ -190,7 +190,7 @@ def test_a_full_disk_is_noticed_before_the_download(
 def test_a_broken_download_goes_on_where_it_broke(
     bucket: str, moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media_module, "CHUNK_BYTES", 64 << 10)
+    monkeypatch.setattr(s3_download, "CHUNK_BYTES", 64 << 10)
     with FaultyProxy(moto.url, rate=0.0, kinds=["cut"]) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         answers = iter(["passed", "cut", "cut", "cut"])  # HEAD, then three halves of what is left

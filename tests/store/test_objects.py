@@ -146,7 +146,7 @@ def test_one_of_many_threads_creates(store: ObjectStore) -> None:
 
 
 @pytest.mark.parametrize("store", ["local", "moto", "faulty"], indirect=True)
-def test_swaps_of_many_threads_are_all_counted(store: ObjectStore) -> None:
+def test_no_swap_of_many_threads_is_overwritten(store: ObjectStore, request: pytest.FixtureRequest) -> None:
     store.probe()
     store.put("counter", b"0")
 
@@ -159,7 +159,11 @@ def test_swaps_of_many_threads_are_all_counted(store: ObjectStore) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(add, range(20)))
-    assert store.get("counter").split()[0] == b"20"
+    count = int(store.get("counter").split()[0])
+    if request.node.callspec.params["store"] == "faulty":
+        assert count >= 20  # a swap whose answer is lost and that is then replaced is done again
+    else:
+        assert count == 20
 
 
 HOSTILE = ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/.", "a\0b", "a\nb", "x" * 901, "a/" + "y" * 256]
@@ -178,7 +182,18 @@ def test_hostile_keys_are_refused(tmp_path: Path, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "http://host/x", "gs://bucket/x", "s3://", "s3://a", "s3:///x", "file://host/x", "s3://bad!bucket/x"]
+    "url",
+    [
+        "",
+        "http://host/x",
+        "gs://bucket/x",
+        "s3://",
+        "s3://a",
+        "s3:///x",
+        "file://host/x",
+        "s3://bad!bucket/x",
+        "s3://bucket/../x",
+    ],
 )
 def test_other_addresses_are_refused(url: str) -> None:
     with pytest.raises(ConfigurationError):
