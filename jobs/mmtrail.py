@@ -3,7 +3,7 @@
     python -m jobs.mmtrail --input videos/ --output out/
 
 After the data set of "MMTrail: A Multimodal Trailer Video Dataset with Language and Music
-Descriptions" (Chi et al., 2024). To add an operator, write its file in `operators/` and put it in
+Descriptions" (Chi et al., 2024, arXiv 2407.20962). To add an operator, write its file in `operators/` and put it in
 the list.
 """
 
