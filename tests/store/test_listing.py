@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from operators.errors import ConfigurationError
 from store.manifest import read_input, read_partition, write_manifest
 from store.objects import open_store
 from store.retries import Patience
@@ -38,7 +39,7 @@ def test_a_prefix_without_videos_or_a_bucket_that_is_not_there(s3_bucket):
         read_input(f"{s3_bucket}/docs")
     with pytest.raises(ManifestError, match=r"no such object"):
         read_input(f"{s3_bucket}/docs/list.csv")
-    with pytest.raises(ManifestError, match=r"'..' or reserved segment"):
+    with pytest.raises(ConfigurationError, match=r"'\.\.' or reserved segment"):
         read_input(f"{s3_bucket}/docs/../list.csv")
 
 
