@@ -2,10 +2,12 @@
 
 A reservoir keeps references to decoded frames, thinned so that whatever the clip's length, a frame
 lies near 20, 50 and 80 % of it. Offsets from the clip's start are kept on a grid whose step grows
-with the offset, and offsets below 20 % of the length so far are let go: about 2.3 × `density`
-frames. The step at offset p is at most p / density, so a keyframe lies within half a step, p / (2 ×
-density), of its place: at the usual density of 16, within 0.6, 1.6 and 2.5 % of the clip's length.
-Which frames are kept depends on their offsets only.
+with the offset, and offsets below 20 % of the length so far are let go: about 20 frames. The step at
+offset p is at most p / 8, so a keyframe lies within p / 16 of its place: 1.3 % of the clip's length
+at 20 %, 3.1 % at 50 % and 5 % at 80 %. Which frames are kept depends on offsets only.
+
+Few frames are kept on purpose. A frame that is kept costs the decoder a buffer that is still in the
+processor's cache; keeping the last 16 frames made decoding a fifth slower at 720p.
 """
 
 from __future__ import annotations
@@ -22,13 +24,14 @@ from operators.video.stream import Geometry
 PLACES = (0.2, 0.5, 0.8)
 """Where keyframes are taken, as shares of the clip's duration (as MMTrail samples its scores)."""
 
+DENSITY = 8
+"""Frames kept per doubling of the offset."""
+
+LATEST = 3
+"""Newest frames that are always kept: the adaptive detector reports a cut two frames late."""
+
 LOOK_BACK = 16
-"""Latest frames that are all kept, since a detector may report a cut this many frames late."""
-
-BUDGET = 128 << 20
-"""Bytes of decoded frames that a reservoir may hold; larger pictures are kept more sparsely."""
-
-_DENSITIES = ((16, 1), (8, 1), (8, 2), (4, 4))  # (frames per doubling of the offset, step of the latest frames)
+"""Frames kept from one that may turn out to begin a shot, at most; pictures over 8 MB are kept in steps of 4."""
 
 
 @dataclass(frozen=True)
@@ -40,46 +43,39 @@ class Candidate:
     frame: VideoFrame
 
 
-def _capacity(density: int, latest_step: int) -> int:
-    # The grid holds at most 2.4 × density frames; a few more, so that thinning is not due at every frame.
-    return round(2.4 * density) + LOOK_BACK // latest_step + 6
-
-
 class Reservoir:
-    """The frames of the running clip that may become keyframes."""
+    """The frames of the running clip that may become keyframes.
+
+    `start` is the clip's first frame, `frame_bytes` the size of a decoded frame.
+    """
 
     def __init__(self, start: int, frame_bytes: int) -> None:
         self._start = start
         self._kept: list[Candidate] = []
-        self._density, self._latest_step = next(
-            (pair for pair in _DENSITIES if _capacity(*pair) * frame_bytes <= BUDGET), _DENSITIES[-1]
-        )
-        self._capacity = _capacity(self._density, self._latest_step)
+        self._step = 1 if frame_bytes <= 8 << 20 else 4
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def add(self, candidate: Candidate) -> None:
-        """Take the next frame in, and let go of those that no clip end can ask for any more."""
-        self._kept.append(candidate)
-        if len(self._kept) > self._capacity:
-            self._thin(candidate.position)
+    def add(self, candidate: Candidate, suspect: int | None = None) -> None:
+        """Take the next frame in and let go of those that no end of the clip can ask for.
 
-    def _thin(self, newest: int) -> None:
-        earliest = self._start + PLACES[0] * (newest - self._start) * (1 - 1 / self._density)
-        self._kept = [
-            c
-            for c in self._kept
-            if self._is_recent(c.position, newest) or (c.position >= earliest and self._on_grid(c))
-        ]
+        `suspect` is a frame at which a cut may be reported later.
+        """
+        kept, newest = self._kept, candidate.position
+        kept.append(candidate)
+        if len(kept) > LATEST and not self._on_grid(kept[-LATEST - 1].position, suspect, newest):
+            del kept[-LATEST - 1]
+        if newest % DENSITY == 0:
+            earliest = self._start + PLACES[0] * (1 - 1 / DENSITY) * (newest - self._start)
+            old = [c for c in kept[:-LATEST] if c.position >= earliest and self._on_grid(c.position, suspect, newest)]
+            self._kept = old + kept[-LATEST:]
 
-    def _is_recent(self, position: int, newest: int) -> bool:
-        return newest - position < LOOK_BACK and position % self._latest_step == 0
-
-    def _on_grid(self, candidate: Candidate) -> bool:
-        offset = candidate.position - self._start
-        step = 1 << max(0, (offset // self._density).bit_length() - 1)
-        return offset % step == 0
+    def _on_grid(self, position: int, suspect: int | None, newest: int) -> bool:
+        if suspect is not None and newest - suspect <= LOOK_BACK and position >= suspect:
+            return (position - suspect) % self._step == 0
+        offset = position - self._start
+        return offset % (1 << max(0, (offset // DENSITY).bit_length() - 1)) == 0
 
     def split(self, position: int) -> list[Candidate]:
         """Close the clip before `position`: its candidates; the others start the next clip."""

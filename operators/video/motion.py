@@ -2,9 +2,9 @@
 
 MMTrail scored motion as the mean length of flow vectors between neighbouring frames (`of_score`,
 OpenCV flow through video2dataset; its picture size is not published). Here the same mean is taken
-at the analysis size, 256 pixels wide, over pairs of *neighbouring decoded frames* sampled a few
-times a second, with OpenCV's DIS flow (Kroeger et al., ECCV 2016). One pixel is 1/256 of the width
-per frame step: multiply by source width / 256 for source pixels. Codec motion vectors are not used:
+over pairs of *neighbouring decoded frames*, sampled twice a second, with OpenCV's DIS flow (Kroeger
+et al., ECCV 2016), in pixels of the analysis size, 256 wide: multiply by source width / 256 for
+source pixels. The flow itself is computed at half that size. Codec motion vectors are not used:
 FFmpeg's export makes every frame dearer than sampled flow makes the whole clip.
 """
 
@@ -18,19 +18,25 @@ from typing import Any
 import cv2
 import numpy as np
 
-SAMPLES_PER_SECOND = 4
+SAMPLES_PER_SECOND = 2
 """Pairs measured per second of video, where the frame rate allows (each is two neighbouring frames)."""
 
-LONGEST_STRIDE = 7
+LONGEST_STRIDE = 14
 """Frames between samples at most, so that the shortest shot of 15 frames holds a pair."""
 
-GRID = 8
-"""Pixels between the points to which the camera's motion is fitted."""
+FLOW_SCALE = 2
+"""Pixels of the analysis size per pixel of the picture on which flow is computed."""
+
+GRID = 4
+"""Pixels of that picture between the points to which the camera's motion is fitted."""
 
 TEXTURE = 6.0
 """Mean gradient (grey levels per pixel) above which a grid cell shows real motion; flat areas only guess."""
 
 FEWEST_POINTS = 12
+
+SMALLEST = 16
+"""Pixels that the flow picture's shorter side must have for DIS's 8×8 patches; below, motion is not measured."""
 
 
 @dataclass(frozen=True)
@@ -62,53 +68,64 @@ class ClipMotion:
 
 
 class MotionSampler:
-    """Measures every `stride`-th pair of neighbouring frames of one video."""
+    """Measures sampled pairs of neighbouring frames of one video, `width` × `height` at the analysis size."""
 
     def __init__(self, fps: Fraction, width: int, height: int) -> None:
         self._stride = min(max(round(fps / SAMPLES_PER_SECOND), 1), LONGEST_STRIDE)
-        # 8×8 patches on the coarsest scale need a picture of some size; smaller ones are not measured.
-        self._flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._measurable = min(width, height) >= 32
+        self._size = (width // FLOW_SCALE, height // FLOW_SCALE)
+        self._meter = PairMeter(*self._size) if min(self._size) >= SMALLEST else None
         self._first: tuple[int, float, np.ndarray] | None = None
 
-    def feed(self, position: int, time: float, luma: np.ndarray) -> PairMotion | None:
-        """The motion from the frame before to this one (`luma` H×W uint8), where that pair is sampled."""
-        if not self._measurable:
+    def feed(self, position: int, offset: int, time: float, luma: np.ndarray) -> PairMotion | None:
+        """The motion from the frame before to this one (`luma` H×W uint8), where that pair is sampled.
+
+        `offset` counts from the first frame of the clip; pairs begin at 1 and every stride after.
+        """
+        if self._meter is None:
             return None
-        first, found = self._first, None
-        if first is not None and first[0] == position - 1:
-            found = measure_pair(self._flow, first[0], time - first[1], first[2], luma)
-        self._first = (position, time, luma) if position % self._stride == 0 else None
-        return found
+        first, self._first = self._first, None
+        begins = (offset - 1) % self._stride == 0
+        if not begins and first is None:
+            return None
+        small = cv2.resize(luma, self._size, interpolation=cv2.INTER_AREA)
+        if begins:
+            self._first = (position, time, small)
+        return self._meter(first[0], time - first[1], first[2], small) if first is not None else None
 
 
-def measure_pair(flow: Any, position: int, seconds: float, before: np.ndarray, after: np.ndarray) -> PairMotion:
-    """Dense flow between two grey pictures, and the similarity transform that explains most of it."""
-    field = flow.calc(before, after, None)
-    height, width = before.shape
-    magnitude = cv2.mean(cv2.magnitude(field[..., 0], field[..., 1]))[0]
-    ys, xs = np.mgrid[GRID // 2 : height : GRID, GRID // 2 : width : GRID]
-    points = np.stack([xs, ys], axis=-1).reshape(-1, 2).astype(np.float32)
-    moves = np.ascontiguousarray(field[ys, xs].reshape(-1, 2))
-    textured = _texture(before)[ys, xs].ravel() >= TEXTURE
-    if np.count_nonzero(textured) >= FEWEST_POINTS:
-        points, moves = points[textured], moves[textured]
-    matrix, _ = cv2.estimateAffinePartial2D(points, points + moves, method=cv2.LMEDS)
-    if matrix is None or not np.isfinite(matrix).all():
-        return PairMotion(position, seconds, magnitude, (0.0, 0.0), 0.0, magnitude)
-    centre = np.array([(width - 1) / 2, (height - 1) / 2])
-    shift = matrix[:, :2] @ centre + matrix[:, 2] - centre
-    left = moves - (points @ matrix[:, :2].T + matrix[:, 2] - points)
-    scale = math.hypot(matrix[0, 0], matrix[1, 0])
-    residual = float(np.hypot(left[:, 0], left[:, 1]).mean())
-    zoom = math.log(scale) if scale > 0 else 0.0
-    return PairMotion(position, seconds, magnitude, (float(shift[0]), float(shift[1])), zoom, residual)
+class PairMeter:
+    """Dense flow between two grey pictures of one size, and the similarity transform that explains most of it."""
 
+    def __init__(self, width: int, height: int) -> None:
+        self._flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._ys, self._xs = (slice(GRID // 2, side, GRID) for side in (height, width))
+        ys, xs = np.mgrid[0:height, 0:width]
+        self._points = np.stack([xs, ys], axis=-1)[self._ys, self._xs].reshape(-1, 2).astype(np.float32)
+        self._centre = np.array([(width - 1) / 2, (height - 1) / 2])
 
-def _texture(luma: np.ndarray) -> np.ndarray:
-    across, down = cv2.spatialGradient(luma)
-    strength = cv2.add(cv2.convertScaleAbs(across, alpha=1 / 8), cv2.convertScaleAbs(down, alpha=1 / 8))
-    return cv2.blur(strength, (GRID, GRID))
+    def __call__(self, position: int, seconds: float, before: np.ndarray, after: np.ndarray) -> PairMotion:
+        """Motion from `before` to `after` (H×W uint8), `seconds` apart, in pixels of the analysis size."""
+        field = self._flow.calc(before, after, None)
+        magnitude = FLOW_SCALE * cv2.mean(cv2.magnitude(field[..., 0], field[..., 1]))[0]
+        points, moves = self._points, field[self._ys, self._xs].reshape(-1, 2)
+        textured = self._texture(before) >= TEXTURE
+        if np.count_nonzero(textured) >= FEWEST_POINTS:
+            points, moves = points[textured], moves[textured]
+        matrix, _ = cv2.estimateAffinePartial2D(points, points + moves, method=cv2.LMEDS)
+        if matrix is None or not np.isfinite(matrix).all():
+            return PairMotion(position, seconds, magnitude, (0.0, 0.0), 0.0, magnitude)
+        linear, shift = matrix[:, :2], matrix[:, 2]
+        pan = FLOW_SCALE * (linear @ self._centre + shift - self._centre)
+        left = moves - (points @ linear.T + shift - points)
+        scale = math.hypot(linear[0, 0], linear[1, 0])
+        residual = FLOW_SCALE * float(np.hypot(left[:, 0], left[:, 1]).mean())
+        zoom = math.log(scale) if scale > 0 else 0.0
+        return PairMotion(position, seconds, magnitude, (float(pan[0]), float(pan[1])), zoom, residual)
+
+    def _texture(self, luma: np.ndarray) -> np.ndarray:
+        across, down = cv2.spatialGradient(luma)
+        strength = cv2.add(cv2.convertScaleAbs(across, alpha=1 / 8), cv2.convertScaleAbs(down, alpha=1 / 8))
+        return cv2.blur(strength, (8, 8))[self._ys, self._xs].ravel()
 
 
 def summarise(pairs: list[PairMotion], width: int, height: int) -> ClipMotion:

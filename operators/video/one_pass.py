@@ -39,6 +39,9 @@ SOUND_AHEAD = 600.0
 LONGEST_HOLD = 60.0
 """Seconds for which a picture may stand; a longer step of the clock is a jump, and the clip ends before it."""
 
+SOUND_BATCH = 64
+"""Packets of sound decoded at a time: in turns with every picture, both decoders lose the processor's cache."""
+
 PACKETS_PER_SIGN = 128
 """Packets between two signs of life."""
 
@@ -77,6 +80,7 @@ class _Pass:
         self._options = options
         self._have = have
         self._sound = SoundTrack(video.origin) if video.audio is not None else None
+        self._unheard: list[Packet] = []
         self._told: deque[Clip | None] = deque()
         self._delivered = 0
         self._lost_sound_from = float("inf")
@@ -94,8 +98,11 @@ class _Pass:
                     for frame in self._decode(packet):
                         yield from self._see(frame)  # type: ignore[arg-type]
                 else:
-                    self._hear(packet)
-                yield from self._deliver(final=False)
+                    self._unheard.append(packet)
+                    if len(self._unheard) >= SOUND_BATCH:
+                        self._hear()
+                if self._told:
+                    yield from self._deliver(final=False)
                 if count % PACKETS_PER_SIGN == PACKETS_PER_SIGN - 1:
                     yield Progress(frames=self._frames, clips=self._delivered)
             if is_cut_short(self._video):
@@ -166,7 +173,12 @@ class _Pass:
                 f"damaged after {self._last_time():.2f} s ({problem.strerror}); fetch the file again",
             )
 
-    def _hear(self, packet: Packet) -> None:
+    def _hear(self) -> None:
+        packets, self._unheard = self._unheard, []
+        for packet in packets:
+            self._hear_packet(packet)
+
+    def _hear_packet(self, packet: Packet) -> None:
         assert self._sound is not None
         try:
             frames = packet.decode()
@@ -198,7 +210,7 @@ class _Pass:
         self._frames += 1
         self._times[position] = time
         small = self._shrink(frame)
-        motion = self._motion.feed(position, time, small.luma)
+        motion = self._motion.feed(position, position - self._clip_first, time, small.luma)
         if motion is not None:
             self._pairs.append(motion)
         for cut in self._cuts.feed(position, ticks - self._first_tick, small.bgr):
@@ -208,7 +220,7 @@ class _Pass:
             self._close(position, round(previous + self._frame_seconds, 6), time)
         elif time - self._clip_start >= self._options.max_clip_seconds:
             self._close(position, time)
-        self._reservoir.add(Candidate(position, time, frame))
+        self._reservoir.add(Candidate(position, time, frame), self._cuts.suspect)
         self._frame_seconds = self._seconds(frame)
 
     def _start(self, frame: VideoFrame) -> Opened:
@@ -258,7 +270,6 @@ class _Pass:
         inside = [pair for pair in self._pairs if first <= pair.position < end - 1]
         self._pairs = [pair for pair in self._pairs if pair.position >= end]
         self._times = {position: time for position, time in self._times.items() if position >= end}
-        self._cuts.forget(end)
         self._clip_first, self._clip_start, self._clips = end, stop if next_start is None else next_start, index + 1
         known = self._have.get(index)
         if known is not None:
@@ -297,6 +308,7 @@ class _Pass:
         return tuple(pictures[candidate.position] for candidate in chosen)
 
     def _deliver(self, *, final: bool) -> Iterator[Clip]:
+        self._hear()
         while self._told:
             clip = self._told[0]
             if clip is not None and self._sound is not None:
@@ -314,11 +326,12 @@ class _Pass:
                 yield clip
 
     def _finish(self) -> Iterator[Event]:
-        for cut in self._cuts.finish(self._last_tick - self._first_tick):
+        for cut in self._cuts.finish(self._frames - 1, self._last_tick - self._first_tick):
             if cut > self._clip_first:
                 self._close(cut, self._times[cut])
         self._stop = round(self._time + min(self._frame_seconds, LONGEST_HOLD), 6)
         self._close(self._frames, self._stop)
         if self._sound is not None:
+            self._hear()
             self._sound.flush()
         yield from self._deliver(final=True)

@@ -1,14 +1,16 @@
 """Frames at analysis size, without converting a full-size frame.
 
-The Y, U and V planes are shrunk where the decoder left them (bilinear, as PySceneDetect shrinks),
-and only the small picture is converted to BGR, by the stream's own matrix and range. Converting the
-full frame first costs as much as decoding it.
+The Y, U and V planes are shrunk where the decoder left them (luma bilinear, as PySceneDetect
+shrinks; chroma to the nearest sample, as FFmpeg's fast conversion spreads it), and only the small
+picture is converted to BGR, by the stream's own matrix and range. Converting the full frame first
+costs as much as decoding it.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -24,9 +26,13 @@ _LUMA_WEIGHTS = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593),
 
 _BT601 = (0.299, 0.114)
 
+_BYTE, _WORD = np.dtype("u1"), np.dtype("<u2")
+
 _FIXED_POINT = 1024
 """`cv2.transform` computes bytes in 1/1024. With coefficients that it cannot hold exactly, grey comes out
 coloured by one level, its hue is noise, and dark scenes are cut to pieces."""
+
+_INTERPOLATION = (cv2.INTER_LINEAR, cv2.INTER_NEAREST, cv2.INTER_NEAREST)
 
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 
@@ -51,38 +57,48 @@ def planes(frame: VideoFrame) -> tuple[list[np.ndarray], int] | None:
 
     A grey frame has one plane. None where the pixel format is not planar YUV or grey.
     """
-    match = _PLANAR.fullmatch(frame.format.name)
-    if match is None:
+    bits = _bits(frame.format.name)
+    if bits == 0:
         return None
-    bits = int(match[1] or 8)
-    dtype = np.dtype("u1" if bits == 8 else "<u2")
+    dtype = _BYTE if bits == 8 else _WORD
     views = []
     for plane in frame.planes[:3]:
-        if plane.line_size <= 0:
+        stride = plane.line_size
+        if stride <= 0:
             return None
-        whole = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, plane.line_size // dtype.itemsize)
-        views.append(whole[:, : plane.width])
+        shape = (plane.height, plane.width)
+        views.append(np.ndarray(shape, dtype, memoryview(plane), strides=(stride, dtype.itemsize)))
     return views, bits
+
+
+@lru_cache
+def _bits(pixel_format: str) -> int:
+    match = _PLANAR.fullmatch(pixel_format)
+    return 0 if match is None else int(match[1] or 8)
 
 
 @dataclass(frozen=True)
 class SmallFrame:
-    """One frame at analysis size: `bgr` H×W×3 uint8, `luma` H×W uint8 as coded."""
+    """One frame at analysis size: `bgr` H×W×3 uint8, `luma` H×W uint8 as coded. Both change with the next frame."""
 
     bgr: np.ndarray
     luma: np.ndarray
 
 
 class Shrinker:
-    """Shrinks every frame of one video to the same small size: `width` × `height`.
+    """Shrinks every frame of one video to the same small size: `width` × `height`, both even.
 
     A frame of another size in mid-stream is stretched to it.
     """
 
     def __init__(self, width: int, height: int) -> None:
-        self.width = min(width, ANALYSIS_WIDTH)
-        self.height = max(1, round(height * self.width / width))
+        self.width = max(2, min(width, ANALYSIS_WIDTH) // 2 * 2)
+        self.height = max(2, round(height * self.width / width / 2) * 2)
         self._matrices: dict[tuple[int, bool], np.ndarray] = {}
+        self._bgr = np.empty((self.height, self.width, 3), np.uint8)
+        self._i420 = np.empty((self.height * 3 // 2, self.width), np.uint8)
+        chroma = self._i420[self.height :].reshape(2, self.height // 2, self.width // 2)
+        self._i420_planes = (self._i420[: self.height], chroma[0], chroma[1])
 
     def __call__(self, frame: VideoFrame) -> SmallFrame:
         found = planes(frame)
@@ -90,19 +106,28 @@ class Shrinker:
             # Rare formats (packed, semi-planar, RGB) go through swscale.
             bgr = frame.to_ndarray(format="bgr24", width=self.width, height=self.height, interpolation="BILINEAR")
             return SmallFrame(bgr, cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY))
-        small = self._resize(*found)
+        views, bits = found
+        full = int(frame.color_range) == _FULL_RANGE or "j" in frame.format.name
+        if bits == 8 and len(views) == 3 and not full and int(frame.colorspace) not in _LUMA_WEIGHTS:
+            return self._shrink_bt601(views)
+        small = [self._shrink(view, bits, mode) for view, mode in zip(views, _INTERPOLATION, strict=False)]
         if len(small) == 1:
             small += [np.full_like(small[0], 128)] * 2
-        return SmallFrame(cv2.transform(cv2.merge(small), self._matrix(frame)), small[0])
+        bgr = cv2.transform(cv2.merge(small), self._matrix(int(frame.colorspace), full), dst=self._bgr)
+        return SmallFrame(bgr, small[0])
 
-    def _resize(self, views: list[np.ndarray], bits: int) -> list[np.ndarray]:
-        size = (self.width, self.height)
-        small = [cv2.resize(view, size, interpolation=cv2.INTER_LINEAR) for view in views]
-        return small if bits == 8 else [cv2.convertScaleAbs(view, alpha=2.0 ** (8 - bits)) for view in small]
+    def _shrink_bt601(self, views: list[np.ndarray]) -> SmallFrame:
+        # OpenCV converts this commonest kind itself, with chroma at half size: a third cheaper.
+        for view, plane, mode in zip(views, self._i420_planes, _INTERPOLATION, strict=True):
+            cv2.resize(view, plane.shape[::-1], dst=plane, interpolation=mode)
+        return SmallFrame(cv2.cvtColor(self._i420, cv2.COLOR_YUV2BGR_I420, dst=self._bgr), self._i420_planes[0])
 
-    def _matrix(self, frame: VideoFrame) -> np.ndarray:
-        full = int(frame.color_range) == _FULL_RANGE or "j" in frame.format.name
-        key = (int(frame.colorspace), full)
+    def _shrink(self, view: np.ndarray, bits: int, mode: int) -> np.ndarray:
+        small = cv2.resize(view, (self.width, self.height), interpolation=mode)
+        return small if bits == 8 else cv2.convertScaleAbs(small, alpha=2.0 ** (8 - bits))
+
+    def _matrix(self, colorspace: int, full_range: bool) -> np.ndarray:
+        key = (colorspace, full_range)
         if key not in self._matrices:
-            self._matrices[key] = yuv_to_bgr(*key)
+            self._matrices[key] = yuv_to_bgr(colorspace, full_range)
         return self._matrices[key]

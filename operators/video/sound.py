@@ -59,7 +59,7 @@ class SoundTrack:
             self._resampler = None
 
     def _append(self, piece: AudioFrame) -> None:
-        samples = piece.to_ndarray().reshape(-1)
+        samples = np.frombuffer(memoryview(piece.planes[0]), "<i2", piece.samples)
         assert self._next is not None
         self._chunks.append((self._next, samples))
         self._next += len(samples)

@@ -1,0 +1,1 @@
+"""Measurements; each is run as a module and prints what it found."""
