@@ -1,7 +1,7 @@
 """Captions of the picture stated from measures: who is seen and where, light, colours, camera, pace.
 
-Nothing is said that was not measured. The camera's movement is hedged, since pans and drives look
-alike; that nobody was found is not said, since people can be missed.
+Nothing is said that was not measured. The camera's movement is said where the keyframes bear it out,
+and hedged, since pans and drives look alike; that nobody was found is not said, since people can be missed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 from operators.columns import select
 from operators.contract import ClipOperator, Row
 from operators.language import phrases
+from operators.video import camera
 from operators.video.colours import main_colours
 from operators.video.quality import brightness
 from operators.video.stills import RGB, stills
@@ -24,6 +25,7 @@ class StatedCaption(ClipOperator):
     reads = (
         "keyframes", "people", "faces", "person_position", "view_scale", "brightness", "contrast", "colourfulness",
         "ocr_score", "of_score", "motion_residual", "pan_x", "pan_y", "zoom", "video_fps",
+        "keyframe_times",
     )  # fmt: skip
     writes = select("frame_caption", "caption", "movement", "speed", "dominant_colours", "objects", "background")
 
@@ -33,17 +35,24 @@ class StatedCaption(ClipOperator):
     def _columns(self, clip: Row) -> Row:
         frames = stills(clip)
         colours = main_colours(frames)
-        movement, pace = phrases.movement(clip), phrases.pace(clip)
+        moves, pace = self._moves(clip, frames), phrases.pace(clip)
         faces = clip.get("faces") or [None] * len(frames)
         return {
             "frame_caption": [frame_sentence(frame, found) for frame, found in zip(frames, faces, strict=True)],
-            "caption": " ".join(sentences(clip, colours, movement, pace)),
-            "movement": movement,
+            "caption": " ".join(sentences(clip, colours, moves, pace)),
+            "movement": phrases.movement(moves),
             "speed": pace,
             "dominant_colours": colours,
             "objects": objects(clip),
             "background": None,
         }
+
+    def _moves(self, clip: Row, frames: Sequence[RGB]) -> list[str] | None:
+        """The camera's movement, where the keyframes bear it out."""
+        moves, times = phrases.moves(clip), clip.get("keyframe_times")
+        if moves and not (times and camera.confirmed(frames, times, clip["pan_x"], clip["pan_y"], clip["zoom"])):
+            return None
+        return moves
 
 
 def frame_sentence(frame: RGB, faces: int | None) -> str:
@@ -57,15 +66,17 @@ def frame_sentence(frame: RGB, faces: int | None) -> str:
     return _sentence(subject)
 
 
-def sentences(clip: Mapping[str, Any], colours: Sequence[str], movement: str | None, pace: str | None) -> list[str]:
+def sentences(
+    clip: Mapping[str, Any], colours: Sequence[str], moves: Sequence[str] | None, pace: str | None
+) -> list[str]:
     """The statements on a clip, most telling first; only what was measured."""
     return [
         sentence
         for sentence in (
             _who(clip),
             _look(clip, colours),
-            phrases.camera_sentence(clip, movement),
-            _motion(pace, movement),
+            phrases.camera_sentence(clip, moves),
+            _motion(pace, still=moves == []),
             phrases.text_sentence(clip.get("ocr_score")),
         )
         if sentence
@@ -110,12 +121,12 @@ def _look(clip: Mapping[str, Any], colours: Sequence[str]) -> str | None:
     return _sentence(f"the picture has {palette}") if palette else None
 
 
-def _motion(pace: str | None, movement: str | None) -> str | None:
+def _motion(pace: str | None, *, still: bool) -> str | None:
     if pace is None:
         return None
     if pace == "still":
-        return None if movement == "static" else "Hardly anything moves."
-    return f"The motion in the scene is {pace}." if movement == "static" else f"The motion is {pace}."
+        return None if still else "Hardly anything moves."
+    return f"The motion in the scene is {pace}." if still else f"The motion is {pace}."
 
 
 def _sentence(words: str) -> str:

@@ -6,6 +6,7 @@ absent. Transcripts are untrusted: they are quoted, never followed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,11 +17,15 @@ from operators.contract import ClipOperator, Row
 from operators.contract import Settings as OperatorSettings
 from operators.language.quotation import one_line, quoted, sentences, shortened
 
-PICTURE_WORDS, MUSIC_WORDS, VOICE_WORDS = 50, 24, 12
+PICTURE_WORDS, MUSIC_WORDS, VOICE_WORDS = 50, 30, 12
 SENTENCE_CHARACTERS = 400  # for scripts that do not part words by spaces
 JOINED_WORDS = 18  # two short sentences become one up to this length
 QUOTE_CHARACTERS_PER_WORD = 8
 SPEECH_SHARE, SILENCE_SHARE, MUSIC_SHARE = 0.05, 0.9, 0.3  # of the clip; less is not worth a sentence
+
+# The lite descriptions of music and voices are phrases without a verb; models write sentences.
+_MUSIC_PHRASE = re.compile(r"(?:(?:slow|mid-tempo|fast|loud|quiet),? ){0,2}music\b", re.IGNORECASE)
+_VOICE_PHRASE = re.compile(r"a voice (?:over|throughout)\b", re.IGNORECASE)
 
 
 class FusionSettings(OperatorSettings):
@@ -97,7 +102,8 @@ def music_sentences(clip: Mapping[str, Any]) -> list[str]:
     tempo, key = clip.get("tempo"), clip.get("key")
     if described:
         first, *others = _within(sentences(described[0]), MUSIC_WORDS)
-        return [f"On the soundtrack there is music: {_uncapitalised(first)}", *others]
+        lead = "The soundtrack carries" if _MUSIC_PHRASE.match(first) else "On the soundtrack there is music:"
+        return [f"{lead} {_uncapitalised(first)}", *others]
     if tempo or key or (clip.get("music_share") or 0) >= MUSIC_SHARE:
         pulse = f" at about {round(tempo)} beats per minute" if tempo else ""
         tonality = f" in {shortened(one_line(key), words=3, characters=24)}" if key else ""
@@ -112,7 +118,7 @@ def _uncapitalised(sentence: str) -> str:
 
 def speech_sentences(clip: Mapping[str, Any], quoted_words: int) -> list[str]:
     """What is known of the voices: what they do, and what they say as a quotation."""
-    voices = _within(sentences(clip.get("vocal_caption") or ""), VOICE_WORDS)
+    voices = [_whole(voice) for voice in _within(sentences(clip.get("vocal_caption") or ""), VOICE_WORDS)]
     quotation = quoted(
         clip.get("transcript") or "", words=quoted_words, characters=QUOTE_CHARACTERS_PER_WORD * quoted_words
     )
@@ -123,8 +129,13 @@ def speech_sentences(clip: Mapping[str, Any], quoted_words: int) -> list[str]:
     if voices:
         return voices
     if clip.get("transcript") or (clip.get("speech_share") or 0) >= SPEECH_SHARE:
-        return ["A voice is heard, but no words were recognised."]
+        recognised = ", but no words were recognised" if "transcript" in clip else ""
+        return [f"A voice seems to be heard{recognised}."]
     return []
+
+
+def _whole(voice: str) -> str:
+    return f"There is {_uncapitalised(voice)}" if _VOICE_PHRASE.match(voice) else voice
 
 
 def _silence(clip: Mapping[str, Any]) -> list[str]:

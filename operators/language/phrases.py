@@ -17,10 +17,10 @@ COLOURLESS, MUTED, COLOURFUL, VIVID = 6.0, 25.0, 50.0, 85.0  # Hasler and Süsst
 
 STEADY_PAN, FAST_PAN = 0.02, 0.25  # frame widths or heights per second
 STEADY_ZOOM, FAST_ZOOM = 0.02, 0.20  # scale change per second
-UNEXPLAINED = 0.75  # share of the motion left over above which the camera's part is a guess
-SHAKY = 1.0  # px a frame step; with no net camera movement, more than this is no still camera
+SLOW_SHARE = 0.4  # of a fast speed, under which it is slow
+SHAKY, UNSTEADY = 1.0, 0.6  # px a frame step, and share left over under which the camera moves to and fro
 
-STILL, SLOW, FAST = 0.1, 0.8, 2.5  # px a frame step at 25 frames per second and the analysis size
+STILL, SLOW, FAST = 0.15, 0.8, 2.5  # px a frame step at 25 frames per second and the analysis size
 TEXT, MUCH_TEXT = 0.003, 0.05  # share of the frame
 
 
@@ -72,43 +72,44 @@ def palette(colourfulness: float | None, colours: Sequence[str]) -> str | None:
     return f"{strength} colours" + (f", mainly {listing(colours)}" if colours else "")
 
 
-def movement(row: Mapping[str, Any]) -> str | None:
-    """Camera movement in words: "static", or "pan left", "tilt up", "zoom in" joined by "and".
+def moves(row: Mapping[str, Any]) -> list[str] | None:
+    """What the camera does by its measured speed, such as ["pan left", "zoom in"]; [] for a still camera.
 
-    None where it was not measured, or where the camera explains so little of the motion that its part
-    is a guess. A pan and a sideways drive look alike to this measure; so do a zoom and a dolly.
+    None where it was not measured, or where much moves and yet nothing in one direction. A pan and a
+    sideways drive look alike to this measure; so do a zoom and a dolly.
     """
     pan, tilt, zoom = row.get("pan_x"), row.get("pan_y"), row.get("zoom")
     if pan is None or tilt is None or zoom is None:
         return None
-    moves = [
-        word
-        for speed, steady, negative, positive in (
+    found = [
+        backward if speed < 0 else forward
+        for speed, steady, backward, forward in (
             (pan, STEADY_PAN, "pan left", "pan right"),
             (tilt, STEADY_PAN, "tilt up", "tilt down"),
             (zoom, STEADY_ZOOM, "zoom out", "zoom in"),
         )
         if abs(speed) >= steady
-        for word in ([negative] if speed < 0 else [positive])
     ]
-    total, residual = row.get("of_score"), row.get("motion_residual")
-    guess = total is not None and residual is not None and total > STILL and residual > UNEXPLAINED * total
-    if moves:
-        return None if guess else " and ".join(moves)
-    return None if not guess and total is not None and total > SHAKY else "static"
+    if found:
+        return found
+    total, residual = row.get("of_score") or 0.0, row.get("motion_residual") or 0.0
+    return None if total > SHAKY and residual < UNSTEADY * total else []
 
 
-def camera_sentence(row: Mapping[str, Any], words: str | None) -> str | None:
-    """A sentence on the camera for the words of `movement`."""
-    if words is None:
+def movement(moved: Sequence[str] | None) -> str | None:
+    """The words of `moves` as one phrase; "static" for none."""
+    return None if moved is None else listing(moved) or "static"
+
+
+def camera_sentence(row: Mapping[str, Any], moved: Sequence[str] | None) -> str | None:
+    """A sentence on the camera for the words of `moves`."""
+    if moved is None:
         return None
-    if words == "static":
+    if not moved:
         return "The camera is almost still."
     fastest = max(abs(row["pan_x"]) / FAST_PAN, abs(row["pan_y"]) / FAST_PAN, abs(row["zoom"]) / FAST_ZOOM)
-    manner = "quickly" if fastest >= 1 else "slowly" if fastest < 0.4 else ""
-    verbs = {"pan": "pan", "tilt": "tilt", "zoom": "zoom"}
-    parts = [f"{verbs[word]} {where}" for word, where in (part.split() for part in words.split(" and "))]
-    return f"The camera appears to {listing(parts)}{' ' + manner if manner else ''}."
+    manner = " quickly" if fastest >= 1 else " slowly" if fastest < SLOW_SHARE else ""
+    return f"The camera appears to {listing(moved)}{manner}."
 
 
 def pace(row: Mapping[str, Any]) -> str | None:

@@ -63,7 +63,7 @@ def with_normalisation(network: bytes, mean: float, std: float) -> bytes:
         raise MissingExtra("mediapipe", "lite") from problem
 
     model: Any = schema.ModelT.InitFromPackedBuf(network, 0)
-    buffer = schema.BufferT()
+    buffer: Any = schema.BufferT()
     buffer.data = _metadata(len(model.subgraphs[0].inputs), len(model.subgraphs[0].outputs), mean, std)
     model.buffers.append(buffer)
     entry = schema.MetadataT()

@@ -29,16 +29,12 @@ class Gates(OperatorSettings):
     """Whether `min_duration` itself is too short."""
 
     min_duration: float | None = Field(default=None, ge=0, description="clip duration in seconds")
-    min_height: int | None = Field(
-        default=None, ge=1, description="shorter side of the picture in pixels, as displayed"
-    )
+    min_height: int | None = Field(default=None, ge=1, description="shorter side of the picture as displayed, px")
     min_image_quality: float | None = Field(default=None, ge=0, le=100, description="image_quality, 0 to 100")
     min_aesthetic: float | None = Field(default=None, ge=0, le=10, description="mean aesthetic_score, where measured")
     max_ocr: float | None = Field(default=None, ge=0, le=1, description="ocr_score, text area over frame area")
-    min_motion: float | None = Field(default=None, ge=0, description="of_score in pixels a frame step")
-    max_motion: float | None = Field(
-        default=None, ge=0, description="of_score in pixels a frame step; over it, cut again"
-    )
+    min_motion: float | None = Field(default=None, ge=0, description="of_score, px a frame step")
+    max_motion: float | None = Field(default=None, ge=0, description="of_score, px a frame step; over it, cut again")
 
 
 class VisualGates(Gates):
@@ -52,23 +48,17 @@ class HqGates(Gates):
     """Gates of the hq tier: a clip must last at least `min_duration`."""
 
     min_duration: float | None = Field(default=5.0, ge=0, description="a clip must last at least this, in seconds")
-    min_height: int | None = Field(
-        default=720, ge=1, description="shorter side of the picture in pixels, as displayed"
-    )
+    min_height: int | None = Field(default=720, ge=1, description="shorter side of the picture as displayed, px")
     min_image_quality: float | None = Field(default=30.0, ge=0, le=100, description="image_quality, 0 to 100")
     min_aesthetic: float | None = Field(default=4.0, ge=0, le=10, description="mean aesthetic_score, where measured")
     max_ocr: float | None = Field(default=0.2, ge=0, le=1, description="ocr_score, text area over frame area")
-    min_motion: float | None = Field(
-        default=0.05, ge=0, description="of_score in pixels a frame step; stills are under it"
-    )
+    min_motion: float | None = Field(default=0.05, ge=0, description="of_score, px a frame step; stills are under it")
 
 
 class TierSettings(OperatorSettings):
     """Thresholds of both tiers."""
 
-    visual: VisualGates = Field(
-        default=VisualGates(), description="gates of the visual tier; a clip that fails is dropped"
-    )
+    visual: VisualGates = Field(default=VisualGates(), description="gates of the visual tier; what fails is dropped")
     hq: HqGates = Field(default=HqGates(), description="gates of the hq tier")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage import data
 
 from operators.language.caption import StatedCaption
 from tests.drawn_clips import clip, plain
@@ -15,29 +16,37 @@ from tests.drawn_clips import clip, plain
 MEASURED: dict[str, Any] = {
     "people": 1, "faces": [1, 1, 0], "person_position": "left", "view_scale": "extreme close-up", "brightness": 0.5,
     "contrast": 0.2, "colourfulness": 40.0, "ocr_score": 0.08, "of_score": 1.0, "motion_residual": 0.3, "pan_x": 0.05,
-    "pan_y": 0.0, "zoom": 0.0, "video_fps": 25.0,
+    "pan_y": 0.0, "zoom": 0.0, "video_fps": 25.0, "keyframe_times": [1.0, 2.0, 3.0],
 }  # fmt: skip
 BLUE = plain((20, 40, 200))
+PAN = [data.coffee()[40:360, left : left + 480] // 2 for left in (20, 44, 68)]  # 0.05 widths a second
 
 
 def test_everything_measured_is_said():
-    [row] = StatedCaption()([clip(BLUE, **MEASURED)])
+    [row] = StatedCaption()([clip(*PAN, **MEASURED)])
     assert row["caption"] == (
         "An extreme close-up shows one person on the left. The picture is evenly lit, with moderate colours, mainly "
-        "blue. The camera appears to pan right slowly. The motion is moderate. Text covers about 8 % of the screen."
+        "brown, red and black. The camera appears to pan right slowly. The motion is moderate. "
+        "Text covers about 8 % of the screen."
     )
     assert row["frame_caption"] == [
-        "A dim picture with one face, mainly blue.",
-        "A dim picture with one face, mainly blue.",
-        "A dim picture, mainly blue.",
+        "A dim picture with one face, mainly brown, red and black.",
+        "A dim picture with one face, mainly brown, red and black.",
+        "A dim picture, mainly brown, red and black.",
     ]
     assert row["movement"] == "pan right"
     assert row["speed"] == "moderate"
-    assert row["dominant_colours"] == ["blue"]
+    assert row["dominant_colours"] == ["brown", "red", "black"]
     assert row["objects"] == ["person", "face", "on-screen text"]
     assert row["background"] is None
     assert row["provenance"]["caption"] == "caption/1"
     assert "background" not in row["provenance"]
+
+
+def test_a_camera_movement_that_the_keyframes_deny_is_not_said():
+    [row] = StatedCaption()([clip(PAN[0], **MEASURED)])
+    assert row["movement"] is None
+    assert "camera" not in row["caption"]
 
 
 def test_two_people_and_a_still_camera():
@@ -91,9 +100,9 @@ def test_any_measures_give_whole_sentences(
     measures = {
         "people": people, "faces": [faces] * 3, "person_position": side, "view_scale": scale, "brightness": brightness,
         "contrast": contrast, "colourfulness": colourfulness, "ocr_score": text, "of_score": motion,
-        "motion_residual": residual, "pan_x": pan, "pan_y": pan, "zoom": zoom,
+        "motion_residual": residual, "pan_x": pan, "pan_y": pan, "zoom": zoom, "keyframe_times": [0.0, 1.0, 2.0],
     }  # fmt: skip
-    [row] = StatedCaption().annotate([clip(BLUE, **measures)])
+    [row] = StatedCaption().annotate([clip(*PAN, **measures)])
     for said in (row["caption"], *row["frame_caption"]):
         assert re.fullmatch(r"([A-Z][a-zA-Z0-9 ,%-]+\.)( [A-Z][a-zA-Z0-9 ,%-]+\.)*", said)
         assert "None" not in said

@@ -19,8 +19,11 @@ STEADY: dict[str, Any] = {"pan_x": 0.0, "pan_y": 0.0, "zoom": 0.0, "of_score": 0
         ({"pan_x": -0.3}, "pan left", "The camera appears to pan left quickly."),
         ({"pan_y": 0.15}, "tilt down", "The camera appears to tilt down."),
         ({"pan_y": -0.05, "zoom": 0.05}, "tilt up and zoom in", "The camera appears to tilt up and zoom in slowly."),
-        ({"zoom": -0.5}, "zoom out", "The camera appears to zoom out quickly."),
-        ({"pan_x": 0.05, "of_score": 2.0, "motion_residual": 1.9}, None, None),
+        (
+            {"pan_x": 0.3, "pan_y": 0.05, "zoom": -0.05},
+            "pan right, tilt down and zoom out",
+            "The camera appears to pan right, tilt down and zoom out quickly.",
+        ),
         ({"of_score": 2.0, "motion_residual": 1.9}, "static", "The camera is almost still."),
         ({"of_score": 3.0, "motion_residual": 0.3}, None, None),
         ({"pan_x": None}, None, None),
@@ -29,8 +32,9 @@ STEADY: dict[str, Any] = {"pan_x": 0.0, "pan_y": 0.0, "zoom": 0.0, "of_score": 0
 )
 def test_camera_movement(change: dict[str, Any], words: str | None, sentence: str | None):
     row = {**STEADY, **change}
-    assert phrases.movement(row) == words
-    assert phrases.camera_sentence(row, words) == sentence
+    moves = phrases.moves(row)
+    assert phrases.movement(moves) == words
+    assert phrases.camera_sentence(row, moves) == sentence
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,8 @@ def test_what_was_seen_before_changes_nothing(poses: PoseLandmarker, faces: Face
     frame = moved(300, 100, 600)
     before = poses(frame)[0].landmarks, faces(frame)
     for other in (data.coffee(), ASTRONAUT, np.zeros((5, 5, 3), np.uint8)):
-        poses(other), faces(other)
+        poses(other)
+        faces(other)
     assert np.array_equal(poses(frame)[0].landmarks, before[0])
     assert faces(frame) == before[1]
 

@@ -150,5 +150,7 @@ def test_a_bundle_that_is_none_is_refused_before_the_run(tmp_path: Path):
 )
 def test_people_of_real_video(people: People, shared_media: Path, name: str, found: int):
     with av.open(str(shared_media / name)) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), 181)]
+        frames = [
+            np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in islice(container.decode(video=0), 181)
+        ]
     assert summary([people.look(frame) for frame in (frames[60], frames[120], frames[180])])["people"] == found

@@ -89,6 +89,8 @@ def test_titles_and_subtitles_of_real_video(
     text: TextCoverage, shared_media: Path, name: str, least: float, most: float
 ):
     with av.open(str(shared_media / name)) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), 90)]
+        frames = [
+            np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in islice(container.decode(video=0), 90)
+        ]
     scores = [text.coverage(frame) for frame in frames[::30]]
     assert least <= float(np.mean(scores)) <= most
