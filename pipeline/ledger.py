@@ -110,6 +110,10 @@ class Ledger:
         for video_id in touched:
             self._note(video_id)
 
+    def knows(self, key: str) -> bool:
+        """Whether the shard of this key was taken in."""
+        return key in self._entries
+
     def withdraw(self, video_id: str) -> None:
         """Take back a video's record, because clips that it counts will never come.
 

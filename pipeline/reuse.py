@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from operators.columns import IDENTITY, TRANSIENT
-from operators.contract import Operator, Row
+from operators.contract import ClipOperator, Operator, Row
 from operators.errors import RunMismatch
 from pipeline.chain import lineages
 from store.markers import latest_generations, read_marker
@@ -40,13 +40,17 @@ class OldVideo:
 
 @dataclass(kw_only=True)
 class Reuse:
-    """What an earlier run on the same manifest has to give. Reads whole partitions, and remembers a few."""
+    """What an earlier run on the same manifest has to give. Reads whole partitions, and remembers a few.
+
+    `unchanged` names the operators whose `columns` stand; `for_kept` are columns that dropped clips lack.
+    """
 
     store: ObjectStore
     generations: dict[int, int]
     unchanged: frozenset[str]
     columns: dict[str, tuple[str, ...]]
     replayable: bool
+    for_kept: frozenset[str]
     _read_before: OrderedDict[int, dict[str, OldVideo]] = field(default_factory=OrderedDict, repr=False)
 
     def video(self, partition: int, video_id: str) -> OldVideo | None:
@@ -82,6 +86,15 @@ class Reuse:
                 yield row
             else:
                 yield self._carried(row, clip, self._made(clip))
+
+    def settled(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Annotated rows, where clips that are dropped now lose what only kept clips are given."""
+        for row in rows:
+            if row["record"] != "clip" or row.get("drop_reason") is None or row.get("error") is not None:
+                yield row
+                continue
+            credits = {column: by for column, by in row["provenance"].items() if column not in self.for_kept}
+            yield {**{c: value for c, value in row.items() if c not in self.for_kept}, "provenance": credits}
 
     def _made(self, clip: Row) -> frozenset[str]:
         """Unchanged operators that ran on the old clip: later ones never saw a clip that was dropped."""
@@ -134,4 +147,16 @@ def reuse_of(store: ObjectStore, chain: Sequence[Operator]) -> tuple[Reuse, RunR
         unchanged=unchanged,
         columns={operator.name: tuple(operator.writes.names) for operator in chain},
         replayable=not needs_media and not judges and chain[0].name in unchanged,
+        for_kept=_for_kept(chain),
     ), record
+
+
+def _for_kept(chain: Sequence[Operator]) -> frozenset[str]:
+    """Columns of operators that see no clip that was dropped before them."""
+    columns: set[str] = set()
+    judged = False
+    for operator in chain:
+        if judged and isinstance(operator, ClipOperator) and not operator.on_dropped:
+            columns.update(operator.writes.names)
+        judged = judged or "drop_reason" in operator.writes.names
+    return frozenset(columns)

@@ -27,7 +27,7 @@ def salvage(store: ObjectStore, ledger: Ledger, footer: Mapping[str, str], redo:
     """
     taken = 0
     for info in list_shards(store, ledger.partition):
-        contents = _leftover(store, info, footer)
+        contents = None if ledger.knows(info.key) else _leftover(store, info, footer)
         if contents is not None:
             ledger.add(contents, keep=_to_keep(contents, redo))
             taken += 1

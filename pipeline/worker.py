@@ -101,7 +101,8 @@ class VideoWorker:
             else:
                 rows = meter.run([split], [{**task.video, "record": "video_in", "have": dict(have)}])
                 rows = rows if reuse is None else reuse.restore(*place, rows)
-            yield from meter.run(rest, rows)
+            rows = meter.run(rest, rows)
+            yield from rows if reuse is None else reuse.settled(rows)
         except StorageError:
             raise
         except Exception as problem:

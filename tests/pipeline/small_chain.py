@@ -64,8 +64,8 @@ class Split(Operator):
     )
 
     class Settings(contract.Settings):
-        clips: int = Field(3, ge=0, description="clips in a video")
-        length: int = Field(100, ge=1, description="frames in a clip")
+        clips: int = Field(default=3, ge=0, description="clips in a video")
+        length: int = Field(default=100, ge=1, description="frames in a clip")
 
     def __init__(self, settings: contract.Settings | None = None, **options: Any) -> None:
         super().__init__(settings, **options)
@@ -98,7 +98,7 @@ class Score(ClipOperator):
     writes = select("sharpness")
 
     class Settings(contract.Settings):
-        base: float = Field(0.5, description="sharpness of every clip")
+        base: float = Field(default=0.5, description="sharpness of every clip")
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
         return [{"sharpness": self.settings.base + len(clip["keyframes"]) / 10} for clip in clips]
@@ -112,7 +112,7 @@ class Judge(ClipOperator):
     writes = select("tier", "drop_reason", "hq_drop_reason")
 
     class Settings(contract.Settings):
-        drop: int = Field(-1, description="index of the clip to drop")
+        drop: int = Field(default=-1, description="index of the clip to drop")
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
         return [
@@ -142,7 +142,7 @@ class Tell(ClipOperator):
     writes = select("merge_caption")
 
     class Settings(contract.Settings):
-        word: str = Field("sharp", description="word of the sentence")
+        word: str = Field(default="sharp", description="word of the sentence")
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
         return [

@@ -75,7 +75,7 @@ def test_a_raised_version_and_another_author_of_a_column_change_lineages():
     class NewerTell(Tell):
         version = 2
 
-    NewerTell.__qualname__ = Tell.__qualname__
+    NewerTell.__module__, NewerTell.__qualname__ = Tell.__module__, Tell.__qualname__
     assert lineages([*chain()[:-1], NewerTell()])["tell"] != lineages(chain())["tell"]
 
     reader = made_operator("reader", reads=("sharpness",))
