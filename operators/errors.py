@@ -17,7 +17,7 @@ configure or program Rushes:
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TypedDict
+from typing import Any, TypedDict
 
 
 class ErrorKind(StrEnum):
@@ -49,7 +49,16 @@ class RowError(TypedDict):
 
 
 class RushesError(Exception):
-    """Base of every exception that Rushes raises on purpose."""
+    """Base of every exception that Rushes raises on purpose. Crosses processes with its message and attributes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[RushesError], args: tuple[Any, ...], attributes: dict[str, Any]) -> RushesError:
+    problem = kind.__new__(kind, *args)
+    problem.__dict__.update(attributes)
+    return problem
 
 
 class ConfigurationError(RushesError):
