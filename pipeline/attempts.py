@@ -35,12 +35,13 @@ UNEXPLAINED = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One try. `session` is the lease's nonce; `ended` is "" while it runs, `RESTARTED`, or the kind of its death."""
+    """One try. `session` and `epoch` are the lease's; `ended` is "" while it runs, `RESTARTED`, or how it died."""
 
     video_id: str
     session: str
     number: str
     alone: bool
+    epoch: int = 0
     ended: str = ""
     message: str = ""
 
@@ -52,17 +53,23 @@ def write_attempt(store: ObjectStore, partition: int, attempt: Attempt) -> None:
     store.put(attempt_key(partition, name), json.dumps(asdict(attempt)).encode())
 
 
-def read_attempts(store: ObjectStore, partition: int) -> list[Attempt]:
-    """All tries of a partition's videos; records that are not whole are no evidence and are left out."""
+def read_attempts(store: ObjectStore, partition: int, settled: int = -1) -> list[Attempt]:
+    """The tries of a partition's videos; records that are not whole are no evidence and are left out.
+
+    `settled` is the epoch of the driver that committed the partition, where that is done anew: a video
+    whose failure is retried starts with a clean slate, so tries up to that epoch are left out.
+    """
     keys = [info.key for info in store.list(partition_prefix("attempts", partition))]
-    return [attempt for attempt in in_threads(lambda key: _read(store, key), keys) if attempt is not None]
+    found = in_threads(lambda key: _read(store, key), keys)
+    return [attempt for attempt in found if attempt is not None and attempt.epoch > settled]
 
 
 def _read(store: ObjectStore, key: str) -> Attempt | None:
     try:
-        return Attempt(**json.loads(store.get(key)))
+        attempt = Attempt(**json.loads(store.get(key)))
     except (ValueError, TypeError, ObjectMissing):
         return None
+    return attempt if isinstance(attempt.epoch, int) else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,12 +52,16 @@ class VideoState:
 
 
 class Ledger:
-    """Accounts for the videos of one partition."""
+    """Accounts for the videos of one partition.
+
+    `settled` is the epoch of the driver that committed an earlier generation of it, -1 where none did.
+    """
 
     def __init__(self, partition: int, video_ids: Iterable[str]) -> None:
         self.partition = partition
         self.videos = {video_id: VideoState() for video_id in video_ids}
         self.suspects: set[str] = set()
+        self.settled = -1
         self._entries: dict[str, ShardEntry] = {}
         self._excluded: dict[str, set[int]] = {}
         self._tallies: dict[str, Mapping[str, OperatorTally]] = {}

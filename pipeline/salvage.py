@@ -36,6 +36,7 @@ def salvage(store: ObjectStore, ledger: Ledger, footer: Mapping[str, str], redo:
 
 def committed(store: ObjectStore, ledger: Ledger, marker: Marker, redo: Redo) -> None:
     """Add what a marker names to `ledger`, but the failures of those videos that `redo` says to do again."""
+    ledger.settled = marker.epoch
     for entry in marker.shards:
         if entry.kind == "verdicts":
             continue

@@ -23,10 +23,11 @@ TRIES_IN_COMPANY = STRIKES - 1
 
 @dataclass(frozen=True, kw_only=True)
 class WorkOrder:
-    """Everything that an actor needs, pickled to it once. `session` is the lease's nonce."""
+    """Everything that an actor needs, pickled to it once. `session` is the lease's nonce, `epoch` its epoch."""
 
     store: ObjectStore
     session: str
+    epoch: int = 0
     schema: pa.Schema
     footer: dict[str, str]
     options: ShardOptions
@@ -117,6 +118,7 @@ class VideoWorker:
         attempt = Attempt(
             video_id=task.video["video_id"],
             session=self._order.session,
+            epoch=self._order.epoch,
             number=uuid4().hex[:12],
             alone=task.alone,
         )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,15 @@ def test_attempts_are_read_back_and_an_end_replaces_its_beginning(tmp_path: Path
     assert sorted(found, key=lambda a: a.number) == [attempt(number="1", ended="timeout"), two]
 
 
+def test_tries_before_the_commit_that_is_done_anew_are_forgotten(tmp_path: Path):
+    store = LocalStore(str(tmp_path))
+    tries = [replace(attempt(f"s{epoch}", ended="timeout", number=str(epoch)), epoch=epoch) for epoch in (1, 2, 3)]
+    for one in tries:
+        write_attempt(store, 0, one)
+    assert sorted(found.epoch for found in read_attempts(store, 0)) == [1, 2, 3]
+    assert read_attempts(store, 0, settled=2) == tries[2:]
+
+
 def test_video_ids_of_any_script_make_sound_keys(tmp_path: Path):
     store = LocalStore(str(tmp_path))
     strange = Attempt(video_id="../Ünï/試\u202e", session="s" * 32, number="a1", alone=False)
@@ -34,7 +44,10 @@ def test_video_ids_of_any_script_make_sound_keys(tmp_path: Path):
     assert read_attempts(store, 0) == [strange]
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[1]", b"{}", b'{"video_id": "v", "surprise": 1}', b"\xff\xfe"])
+STRANGE = b'{"video_id": "v", "session": "s", "number": "1", "alone": false, "epoch": "x"}'
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[1]", b"{}", b'{"video_id": "v", "surprise": 1}', STRANGE, b"\xff\xfe"])
 def test_records_that_are_not_whole_are_no_evidence(tmp_path: Path, data: bytes):
     store = LocalStore(str(tmp_path))
     store.put(attempt_key(0, "broken"), data)

@@ -127,6 +127,7 @@ def test_a_committed_partition_is_opened_again_without_its_failures(store: Local
     ledger = Ledger(0, ["v", "w"])
     committed(store, ledger, marker_of(before), lambda video_id: video_id == "w")
     assert ledger.missing() == ["w"]
+    assert (ledger.settled, before.settled) == (1, -1)
     assert ledger.videos["w"].spans == {0: (0, 100)}
     assert salvage(store, ledger, FOOTER, lambda video_id: video_id == "w") == 0  # all of them are known
     ledger.add_receipt(write(store, clip_row("w", 1), video_row("w", 2)))
