@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -109,24 +110,27 @@ def _stage(group: Sequence[Operator]) -> Stage:
     )
 
 
-def pool_sizes(stages: Sequence[Stage], cpus: float, gpus: float) -> list[int]:
-    """Actors to start each stage with on `cpus` and `gpus`, so that every stage can make progress.
+def pool_sizes(stages: Sequence[Stage], cpus: float, gpus: float, memory_mb: float = math.inf) -> list[int]:
+    """Actors to start each stage with on `cpus`, `gpus` and `memory_mb` (MiB), so that all can make progress.
 
-    The first stage (decoding, the bottleneck of `lite`) takes the CPUs that the others leave. Raises
-    `ChainError` with the arithmetic where the minimum does not fit.
+    The first stage (decoding, the bottleneck of `lite`) takes what the others leave. Raises `ChainError`
+    with the arithmetic where the minimum does not fit: Ray would wait for ever, without a word.
     """
     least = [max(1, stage.actors[0]) for stage in stages]
-    need_cpus = sum(n * stage.cpus for n, stage in zip(least, stages, strict=True))
-    need_gpus = sum(n * stage.gpus for n, stage in zip(least, stages, strict=True))
-    for what, need, have in (("CPUs", need_cpus, cpus), ("GPUs", need_gpus, gpus)):
+    spare = math.inf
+    for what, have, needs in (
+        ("CPUs", cpus, [stage.cpus for stage in stages]),
+        ("GPUs", gpus, [stage.gpus for stage in stages]),
+        ("MiB of memory", memory_mb, [stage.memory_mb for stage in stages]),
+    ):
+        need = sum(n * each for n, each in zip(least, needs, strict=True))
         if need > have + 1e-9:
             sums = " + ".join(
-                f"{n} × {stage.cpus if what == 'CPUs' else stage.gpus:g} ({stage.name})"
-                for n, stage in zip(least, stages, strict=True)
+                f"{n} × {each:g} ({stage.name})" for n, each, stage in zip(least, needs, stages, strict=True)
             )
             raise ChainError(f"the chain needs {need:g} {what} at least: {sums}; the cluster has {have:g}")
-    left = ((cpus - need_cpus, stages[0].cpus), (gpus - need_gpus, stages[0].gpus))
-    spare = min((int(rest / each + 1e-9) for rest, each in left if each), default=0)
+        if needs[0]:
+            spare = min(spare, (have - need) / needs[0] + 1e-9)
     most = stages[0].actors[1]
-    first = least[0] + spare if most is None else min(least[0] + spare, most)
-    return [first, *least[1:]]
+    first = least[0] + (int(spare) if math.isfinite(spare) else 0)
+    return [first if most is None else min(first, most), *least[1:]]

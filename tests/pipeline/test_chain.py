@@ -137,6 +137,13 @@ def test_the_first_stage_takes_what_the_others_leave(stages: list[Stage], cpus: 
     assert math.fsum(n * stage.cpus for n, stage in zip(sizes, stages, strict=True)) <= cpus + 1e-9
 
 
+def test_memory_bounds_the_pools_too():
+    stages = compose([_with("a", memory_mb=900), _with("g", gpus=1, memory_mb=4000)])
+    assert pool_sizes(stages, 16, 1, memory_mb=8000) == [4, 1, 1]
+    with pytest.raises(ChainError, match=r"needs 4900 MiB of memory at least: 1 × 900 \(a\) \+ 1 × 4000 \(g\)"):
+        pool_sizes(stages, 16, 1, memory_mb=4800)
+
+
 def test_a_chain_that_does_not_fit_the_cluster_is_refused_with_the_arithmetic():
     stages = compose([_with("a"), _with("g", gpus=1, cpus=2, actors=(2, None))])
     with pytest.raises(

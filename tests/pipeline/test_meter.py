@@ -6,7 +6,8 @@ import pytest
 
 from operators.columns import select
 from operators.contract import ClipOperator, Operator, Resources, Row
-from pipeline.meter import Meter
+from pipeline.meter import Meter, added
+from store.markers import OperatorTally
 from tests.pipeline.small_chain import clip_row, video_row
 
 
@@ -112,6 +113,12 @@ def test_nothing_runs_before_it_is_asked_for_and_a_raise_is_passed_on():
     with pytest.raises(RuntimeError, match="half-way"):
         next(rows)
     assert meter.tallies()["broken"].clips == 1
+
+
+def test_tallies_are_added_by_operator():
+    one, two = OperatorTally(clips=1, seconds=0.5), OperatorTally(clips=2, seconds=0.25)
+    assert added({"a": one}, {"b": two}, {"a": two}) == {"a": OperatorTally(clips=3, seconds=0.75), "b": two}
+    assert added() == {}
 
 
 def test_a_writer_stage_without_operators_passes_rows_on():

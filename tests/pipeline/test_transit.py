@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from operators.columns import select
-from pipeline.transit import CHUNK_BYTES, from_block, to_blocks, transit_schema
+from pipeline.meter import Meter
+from pipeline.transit import CHUNK_BYTES, from_block, to_blocks, transit_schema, with_tallies
 from store.schema import clip_schema
 from tests.pipeline.small_chain import Listen, Score, Tell, chain, clip_row, video_row
 
@@ -44,6 +45,7 @@ def test_rows_arrive_as_they_left():
                 tier="hq",
                 words=[{"word": "l'été", "start": 0.0, "end": 0.5, "confidence": 1.0}],
                 reused=frozenset({"split", "score"}),
+                tallies=[{"split": {"clips": 1, "seconds": 0.5}}],
                 extra='{"a": "\u2028"}',
             )
         ),
@@ -51,12 +53,7 @@ def test_rows_arrive_as_they_left():
         stamped(video_row("v", 2, error={"operator": "split", "kind": "decode", "message": "\u202e"}, has_audio=True)),
         {"record": "suspect", "video_id": "w", "partition": 3, "take": 0},
     ]
-    assert over(rows) == [
-        rows[0],
-        rows[1],
-        rows[2],
-        rows[3],
-    ]
+    assert over(rows) == rows
 
 
 def test_missing_and_null_are_the_same_afterwards():
@@ -86,13 +83,26 @@ def test_a_clip_that_does_not_fit_travels_on_as_a_failed_clip_and_its_neighbours
     assert record == rows[3]
 
 
-@pytest.mark.parametrize(("size", "blocks"), [(0, 2), (CHUNK_BYTES // 4, 25), (CHUNK_BYTES, 100)])
+@pytest.mark.parametrize(("size", "blocks"), [(0, 2), (CHUNK_BYTES // 4, 3), (CHUNK_BYTES, 12)])
 def test_blocks_are_limited_by_rows_and_by_media(size: int, blocks: int):
-    rows = [stamped(clip_row("v", index, audio=bytes(size))) for index in range(100)]
-    tables = list(to_blocks(rows, SCHEMA, limit=64))
+    rows = [stamped(clip_row("v", index, audio=bytes(size))) for index in range(12)]
+    tables = list(to_blocks(rows, SCHEMA, limit=8))
     assert len(tables) == blocks
-    assert sum(table.num_rows for table in tables) == 100
-    assert [row["clip_index"] for table in tables for row in from_block(table)] == list(range(100))
+    assert sum(table.num_rows for table in tables) == 12
+    assert [row["clip_index"] for table in tables for row in from_block(table)] == list(range(12))
+
+
+def test_the_cost_of_a_stage_travels_with_its_last_row():
+    operator = Tell()
+    meter = Meter([operator])
+    earlier = [{"split": {"clips": 2, "seconds": 0.5}}]
+    rows = [stamped(clip_row("v", index, sharpness=1.0, loudness=-1.0)) for index in range(2)]
+    for record in ([], [stamped(video_row("v", 2, tallies=earlier))]):
+        *others, last = over(list(with_tallies(meter.run([operator], [*rows, *record]), meter)))
+        assert all(not row.get("tallies") for row in others)
+        assert last["tallies"][:-1] == (earlier if record else [])
+        assert last["tallies"][-1]["tell"]["clips"] == (4 if record else 2)
+    assert list(with_tallies([], meter)) == []
 
 
 def test_no_rows_make_no_block():

@@ -149,6 +149,20 @@ def test_partitions_of_a_block_are_kept_apart(store: LocalStore):
     assert all(f"/{receipt.partition:05d}/" in s.entry.key for receipt in receipts for s in receipt.shards)
 
 
+def test_the_cost_of_earlier_stages_is_added_in_its_own_partition(store: LocalStore):
+    earlier = {"decode": {"clips": 4, "seconds": 1.5}}
+    rows = [
+        stamped({**clip_row("v", 0), "tallies": [earlier, earlier]}, partition=1),
+        stamped(clip_row("w", 0), partition=2),
+    ]
+    first, second = writer(store).write(rows)
+    assert {name: (tally.clips, tally.seconds) for name, tally in first.operators.items()} == {
+        "decode": (8, 3.0),
+        "split": (1, 2.0),
+    }
+    assert set(second.operators) == {"split"}
+
+
 def test_suspects_are_reported_without_a_shard(store: LocalStore):
     (receipt,) = writer(store).write([{"record": "suspect", "video_id": "v", "partition": 1, "take": 0}])
     assert receipt.suspects == ("v",)
