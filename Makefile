@@ -18,7 +18,7 @@ install: .venv/installed
 	# OpenCV without windows: the other builds own the same files and want X11 and OpenGL libraries.
 	$(BIN)/python -m pip uninstall --quiet --yes opencv-python opencv-contrib-python opencv-contrib-python-headless
 	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt opencv-contrib-python-headless
-	$(BIN)/python -m operators.pose.bundles
+	$(BIN)/python -m operators.networks
 	touch $@
 
 demo: install

@@ -123,6 +123,7 @@ class _Killer:
 
     def harass(self, process: subprocess.Popen[bytes], kills: int) -> bool:
         """Kill parts of a running job until it ends or its driver is killed; True when it ended by itself."""
+        self._await_workers(process)
         while sum(self._report.kills.values()) < kills:
             try:
                 process.wait(timeout=self._dice.expovariate(1 / self._mean))
@@ -132,6 +133,11 @@ class _Killer:
                     return False
         process.wait(timeout=PATIENCE)
         return self._ended(process)
+
+    def _await_workers(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until a worker exists: kills before that would only test that Ray starts."""
+        while process.poll() is None and not any(_names(p, "VideoStage") for p in _family(process.pid)):
+            time.sleep(0.2)
 
     def _ended(self, process: subprocess.Popen[bytes]) -> bool:
         if process.returncode != 0:

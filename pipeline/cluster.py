@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +37,8 @@ class Capacity:
 def cluster(address: str | None, cpus: int | None) -> Iterator[Capacity]:
     """Ray, initialised; shut down afterwards, which ends our own instance and leaves a cluster running.
 
+    Where this process has called `ray.init` already, that is used and left as it is.
+
     `address` is that of a running cluster ("auto", "ray://…"); None takes `RAY_ADDRESS`, else starts an
     instance on the loopback interface with `cpus` logical CPUs (None: this machine's). Our own instance
     listens on this machine alone and has no dashboard, so it needs no token; a cluster's authentication
@@ -48,16 +52,47 @@ def cluster(address: str | None, cpus: int | None) -> Iterator[Capacity]:
             os.environ.setdefault(name, value)
     import ray
 
+    if ray.is_initialized():
+        yield _capacity()
+        return
     own = {"num_cpus": cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    ray.init(
-        address=address or "local",
-        runtime_env={"env_vars": ONE_THREAD},
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        **({} if address else own),
-    )
+    with _stderr_on_failure():
+        ray.init(
+            address=address or "local",
+            runtime_env={"env_vars": ONE_THREAD},
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **({} if address else own),
+        )
     try:
-        have = ray.cluster_resources()
-        yield Capacity(cpus=have.get("CPU", 0.0), gpus=have.get("GPU", 0.0))
+        yield _capacity()
     finally:
         ray.shutdown()
+
+
+def _capacity() -> Capacity:
+    import ray
+
+    have = ray.cluster_resources()
+    return Capacity(cpus=have.get("CPU", 0.0), gpus=have.get("GPU", 0.0))
+
+
+@contextmanager
+def _stderr_on_failure() -> Iterator[None]:
+    """Hold back what is written to file descriptor 2, and show it only where the block raises.
+
+    Ray's core announces there that it obeys `RAY_BACKEND_LOG_LEVEL`.
+    """
+    sys.stderr.flush()
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(real, held.read())
+            raise
+        finally:
+            os.dup2(real, 2)
+            os.close(real)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, cast
 
 import pyarrow as pa
@@ -15,7 +17,7 @@ from pipeline.cluster import Capacity
 from pipeline.meter import Meter
 from pipeline.receipt import Receipt
 from pipeline.source import Batch, VideoSource, from_row
-from pipeline.transit import from_block, to_blocks, transit_schema
+from pipeline.transit import from_block, to_blocks, transit_schema, with_tallies
 from pipeline.worker import ClipWorker, VideoWorker, WorkOrder, new_writer
 
 OPEN_PARTITIONS = 2
@@ -23,6 +25,9 @@ OPEN_PARTITIONS = 2
 
 TASKS_IN_FLIGHT = 2
 """Videos given to an actor: one that runs and the next one, so that none waits behind a long film."""
+
+MOST_ACTORS = 10_000
+"""Size that a pool never reaches: it grows with the cluster."""
 
 RAY_RETRIES = 1
 """Times that Ray itself repeats the task of a dead actor; after that the driver decides."""
@@ -47,7 +52,7 @@ class VideoStage:
             meter = Meter(self._stage.operators)
             rows = self._worker.rows(task, meter)
             if self._passes is not None:
-                yield from to_blocks(rows, self._passes)
+                yield from to_blocks(with_tallies(rows, meter), self._passes)
                 continue
             for receipt in new_writer(self._order, meter).write(rows):
                 yield _table(receipt)
@@ -61,13 +66,14 @@ class ClipStage:
         self._worker = ClipWorker(stage.operators)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        meter = Meter(self._stage.operators)
-        rows = self._worker.rows(from_block(batch), meter)
-        if self._passes is not None:
-            yield from to_blocks(rows, self._passes)
-            return
-        for receipt in new_writer(self._order, meter).write(rows):
-            yield _table(receipt)
+        for _, group in groupby(from_block(batch), key=itemgetter("partition")):
+            meter = Meter(self._stage.operators)
+            rows = self._worker.rows(group, meter)
+            if self._passes is not None:
+                yield from to_blocks(with_tallies(rows, meter), self._passes)
+                continue
+            for receipt in new_writer(self._order, meter).write(rows):
+                yield _table(receipt)
 
 
 def receipts(
@@ -96,6 +102,7 @@ def _dataset(
     order: WorkOrder, stages: Sequence[Stage], batches: Sequence[Batch], capacity: Capacity, alone: bool
 ) -> Dataset:
     sizes = [1] * len(stages) if alone else pool_sizes(stages, capacity.cpus, capacity.gpus)
+    sizes[0] = min(sizes[0], sum(batch.n_videos for batch in batches))
     dataset = read_datasource(
         VideoSource(order.store, batches),
         override_num_blocks=len(batches),
@@ -105,7 +112,7 @@ def _dataset(
     for number, (stage, size) in enumerate(zip(stages, sizes, strict=True)):
         later = [operator for following in stages[number + 1 :] for operator in following.operators]
         passes = None if number == len(stages) - 1 else transit_schema(order.schema, later)
-        most = size if alone else max(size, stage.actors[1] or 1_000_000)
+        most = size if alone else max(size, stage.actors[1] or MOST_ACTORS)
         dataset = _mapped(
             dataset,
             VideoStage if number == 0 else ClipStage,

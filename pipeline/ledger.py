@@ -6,11 +6,12 @@ per clip and one record per video, and lists every other row as excluded.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from pipeline.meter import added
 from pipeline.receipt import VIDEO_LEVEL, ClipLine, Contents, Outcome, Receipt, VideoLine
 from store.markers import FailureTally, OperatorTally, ShardEntry
 
@@ -192,13 +193,7 @@ class Ledger:
 
     def operators(self) -> dict[str, OperatorTally]:
         """Clips handled and seconds spent by operator, over all tasks of this run."""
-        clips: Counter[str] = Counter()
-        seconds: defaultdict[str, float] = defaultdict(float)
-        for tallies in self._tallies.values():
-            for name, tally in tallies.items():
-                clips[name] += tally.clips
-                seconds[name] += tally.seconds
-        return {name: OperatorTally(clips=clips[name], seconds=round(seconds[name], 3)) for name in clips}
+        return added(*self._tallies.values())
 
     def video_seconds(self) -> float:
         """Duration of the footage accounted for, in seconds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import perf_counter
 
 from operators.contract import ClipOperator, Operator, Row
@@ -56,3 +56,12 @@ class Meter:
         for row in rows:
             self._clips[operator.name] += operator.wants(row)
             yield row
+
+
+def added(*tallies: Mapping[str, OperatorTally]) -> dict[str, OperatorTally]:
+    """The sum of tallies, by operator."""
+    total: dict[str, OperatorTally] = {}
+    for name, tally in (item for each in tallies for item in each.items()):
+        known = total.get(name, OperatorTally(clips=0, seconds=0.0))
+        total[name] = OperatorTally(clips=known.clips + tally.clips, seconds=round(known.seconds + tally.seconds, 4))
+    return total

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import time
 from uuid import uuid4
 
 import pyarrow as pa
@@ -107,8 +106,6 @@ def _commit(store: ObjectStore, marker: Marker, verdicts: list[Row], lease: Leas
             "tiers": _counted(verdicts, "tier"),
             "drop_reasons": _counted(verdicts, "drop_reason"),
             "hq_drop_reasons": _counted(verdicts, "hq_drop_reason"),
-            "started": time(),
-            "committed": time(),
         }
     )
     write_marker(store, new)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from operators.columns import TRANSIENT
 from operators.contract import Operator, Row, row_error
+from pipeline.meter import Meter
 from store.schema import failed_row, fitting, to_table
 
 STREAM = (
@@ -16,9 +17,10 @@ STREAM = (
     pa.field("partition", pa.int32()),
     pa.field("take", pa.int32()),
     pa.field("reused", pa.list_(pa.string())),
+    pa.field("tallies", pa.string()),
     pa.field("payload", pa.string()),
 )
-"""What a row carries beside its columns; `payload` is the JSON of a row that is no clip."""
+"""What a row carries beside its columns; `tallies` is JSON, and `payload` is the JSON of a row that is no clip."""
 
 CHUNK_BYTES = 8 << 20
 """Media in one block, about."""
@@ -48,6 +50,21 @@ def to_blocks(rows: Iterable[Row], schema: pa.Schema, limit: int = 256) -> Itera
         yield _table(chunk, schema)
 
 
+def with_tallies(rows: Iterable[Row], meter: Meter) -> Iterator[Row]:
+    """`rows`, where the last one carries the cost of this stage in `tallies`, beside that of earlier ones.
+
+    The cost travels with a row that the commit waits for, so that it cannot come too late.
+    """
+    held: Row | None = None
+    for row in rows:
+        if held is not None:
+            yield held
+        held = row
+    if held is not None:
+        own = {name: tally.model_dump() for name, tally in meter.tallies().items()}
+        yield {**held, "tallies": [*held.get("tallies", ()), own]}
+
+
 def from_block(table: pa.Table) -> Iterator[Row]:
     """The rows of a block, in order."""
     for packed in table.to_pylist():
@@ -58,13 +75,16 @@ def from_block(table: pa.Table) -> Iterator[Row]:
         row.pop("payload", None)
         row["provenance"] = dict(row.get("provenance") or ())
         row["reused"] = frozenset(row.get("reused") or ())
+        if "tallies" in row:
+            row["tallies"] = json.loads(row["tallies"])
         row.setdefault("error", None)
         yield row
 
 
 def _packed(row: Row) -> Row:
     if row["record"] == "clip":
-        return {**row, "reused": sorted(row.get("reused") or ())}
+        tallies = json.dumps(row["tallies"]) if row.get("tallies") else None
+        return {**row, "reused": sorted(row.get("reused") or ()), "tallies": tallies}
     stream = {name: row.get(name) for name in ("record", "partition", "take")}
     return {**stream, "payload": json.dumps({name: value for name, value in row.items() if name != "reused"})}
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from operators.contract import Row, row_error
+from pipeline.meter import added
 from pipeline.receipt import TAKES, Contents, Receipt, describe
 from store.markers import OperatorTally
 from store.objects import ObjectStore
@@ -36,6 +37,7 @@ class _Open:
     failed: list[Row] = field(default_factory=list)
     videos: list[Row] = field(default_factory=list)
     suspects: list[str] = field(default_factory=list)
+    tallies: list[Mapping[str, OperatorTally]] = field(default_factory=list)
     media_bytes: int = 0
     written: list[Contents] = field(default_factory=list)
 
@@ -79,6 +81,8 @@ class ShardWriter:
         state = self._open.setdefault(partition, _Open(since=monotonic()))
         if state.rows() == 0:
             state.since = monotonic()
+        for tallies in row.get("tallies", ()):
+            state.tallies.append({name: OperatorTally(**tally) for name, tally in tallies.items()})
         if row["record"] == "suspect":
             state.suspects.append(row["video_id"])
         elif row["record"] == "video":
@@ -112,7 +116,7 @@ class ShardWriter:
             task=self._task,
             partition=partition,
             shards=tuple(state.written),
-            operators=self._tallies(),
+            operators=added(*state.tallies, self._tallies()),
             suspects=tuple(state.suspects),
         )
 
