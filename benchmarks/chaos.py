@@ -177,14 +177,15 @@ class _Killer:
 
 def _start(videos: Path, output: Path, calls: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "benchmarks.chaos_job", str(videos), str(output)]
-    return subprocess.Popen(
-        command,
-        env={**os.environ, CALL_LOG: str(calls)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=(calls.parent / f"{calls.stem}.log").open("wb"),
-        start_new_session=True,
-    )
+    with (calls.parent / f"{calls.stem}.log").open("wb") as log:
+        return subprocess.Popen(
+            command,
+            env={**os.environ, CALL_LOG: str(calls)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def _family(pid: int) -> list[psutil.Process]:

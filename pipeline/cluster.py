@@ -27,10 +27,11 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """What the cluster has now, as Ray's logical resources."""
+    """What the cluster has now, as Ray's logical resources; memory in MiB."""
 
     cpus: float
     gpus: float
+    memory_mb: float
 
 
 @contextmanager
@@ -74,7 +75,9 @@ def _capacity() -> Capacity:
     import ray
 
     have = ray.cluster_resources()
-    return Capacity(cpus=have.get("CPU", 0.0), gpus=have.get("GPU", 0.0))
+    return Capacity(
+        cpus=have.get("CPU", 0.0), gpus=have.get("GPU", 0.0), memory_mb=have.get("memory", 0.0) / (1 << 20)
+    )
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def receipts(
 def _dataset(
     order: WorkOrder, stages: Sequence[Stage], batches: Sequence[Batch], capacity: Capacity, alone: bool
 ) -> Dataset:
-    sizes = [1] * len(stages) if alone else pool_sizes(stages, capacity.cpus, capacity.gpus)
+    sizes = [1] * len(stages) if alone else pool_sizes(stages, capacity.cpus, capacity.gpus, capacity.memory_mb)
     sizes[0] = min(sizes[0], sum(batch.n_videos for batch in batches))
     dataset = read_datasource(
         VideoSource(order.store, batches),

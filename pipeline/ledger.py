@@ -61,7 +61,6 @@ class Ledger:
     def __init__(self, partition: int, video_ids: Iterable[str]) -> None:
         self.partition = partition
         self.videos = {video_id: VideoState() for video_id in video_ids}
-        self.suspects: set[str] = set()
         self.settled = -1
         self._entries: dict[str, ShardEntry] = {}
         self._excluded: dict[str, set[int]] = {}
@@ -76,7 +75,6 @@ class Ledger:
         known = self._tallies.get(receipt.task)
         if known is None or _seconds(known) <= _seconds(receipt.operators):
             self._tallies[receipt.task] = receipt.operators
-        self.suspects |= self._missing.intersection(receipt.suspects)
 
     def add(self, contents: Contents, keep: frozenset[int] | None = None) -> None:
         """Take in a shard; `keep` limits it to these row numbers (None: all rows).
@@ -261,7 +259,6 @@ class Ledger:
             self._missing.add(video_id)
         else:
             self._missing.discard(video_id)
-            self.suspects.discard(video_id)
 
 
 def _counted(values: Iterable[str | None]) -> dict[str, int]:

@@ -69,17 +69,12 @@ class Contents:
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """All that a task has written so far.
-
-    `suspects` are videos whose decoding process died repeatedly: they are not accounted for yet and
-    must be tried once more, alone.
-    """
+    """All that a task has written so far."""
 
     task: str
     partition: int
     shards: tuple[Contents, ...] = ()
     operators: Mapping[str, OperatorTally]
-    suspects: tuple[str, ...] = ()
 
     def to_row(self) -> dict[str, str]:
         """The one-column row that travels to the driver."""
@@ -98,7 +93,6 @@ class Receipt:
             "partition": self.partition,
             "shards": shards,
             "operators": tallies,
-            "suspects": list(self.suspects),
         }
         return {"receipt": json.dumps(facts, separators=(",", ":"))}
 
@@ -119,7 +113,6 @@ class Receipt:
                 for shard in facts["shards"]
             ),
             operators={name: OperatorTally(**tally) for name, tally in facts["operators"].items()},
-            suspects=tuple(facts["suspects"]),
         )
 
 

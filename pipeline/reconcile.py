@@ -93,7 +93,8 @@ class Reconciler:
 
     def _evidence(self, partition: int, videos: Sequence[str], vanished: bool) -> dict[str, Evidence]:
         tries = defaultdict(list)
-        for attempt in read_attempts(self._order.store, partition):
+        settled = self._committer.ledger(partition).settled
+        for attempt in read_attempts(self._order.store, partition, settled):
             tries[attempt.video_id].append(attempt)
         return {video_id: weigh(tries[video_id], self._order.session, vanished) for video_id in videos}
 
@@ -104,6 +105,7 @@ class Reconciler:
         rows = []
         for video_id in convicted:
             entry, state = entries[video_id], ledger.videos[video_id]
+            ledger.withdraw(video_id)
             video = {"video_id": video_id, "uri": entry.uri, "size": entry.size, "etag": entry.etag}
             task = Task(partition=ledger.partition, video={**video, "extra": entry.extra}, have={})
             found = evidence[video_id]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from time import monotonic
 
 import pyarrow as pa
-from store.media import MediaOpener
 
 from operators.errors import ConfigurationError, EngineError, LeaseLost, StorageError
 from pipeline.chain import Stage, check, compose, fingerprint, lineages
@@ -25,6 +24,7 @@ from pipeline.writer import ShardOptions
 from store.layout import SHARD_KINDS, parse_attempt_key, parse_shard_key
 from store.lease import Lease
 from store.markers import Marker, latest_generations, read_markers, write_success
+from store.media import MediaOpener
 from store.objects import ObjectStore, open_store
 from store.run_record import RunRecord, package_version
 from store.schema import SCHEMA_VERSION, clip_schema
@@ -152,6 +152,7 @@ class _Driver:
         self._order = WorkOrder(
             store=store,
             session=lease.nonce,
+            epoch=lease.epoch,
             schema=planned.schema,
             footer={CHAIN: chain, PACKAGE: package_version(), SCHEMA: str(SCHEMA_VERSION)},
             options=ShardOptions(seconds=run.shard_seconds),
@@ -207,6 +208,8 @@ class _Driver:
 
     def _reopen(self, partition: int) -> None:
         marker = read_markers(self._store, {partition: self._committer.generations[partition]})[partition]
+        if any(entry.kind == "verdicts" for entry in marker.shards):
+            self._voice.note(f"partition {partition} was rejudged; run jobs.rejudge again after this run")
         ledger = self._committer.ledger(partition)
         whole = _whole_videos(self._store, marker)
         committed(self._store, ledger, marker, lambda video_id: video_id not in whole)

@@ -36,7 +36,6 @@ class _Open:
     clips: list[Row] = field(default_factory=list)
     failed: list[Row] = field(default_factory=list)
     videos: list[Row] = field(default_factory=list)
-    suspects: list[str] = field(default_factory=list)
     tallies: list[Mapping[str, OperatorTally]] = field(default_factory=list)
     media_bytes: int = 0
     written: list[Contents] = field(default_factory=list)
@@ -83,14 +82,12 @@ class ShardWriter:
             state.since = monotonic()
         for tallies in row.get("tallies", ()):
             state.tallies.append({name: OperatorTally(**tally) for name, tally in tallies.items()})
-        if row["record"] == "suspect":
-            state.suspects.append(row["video_id"])
-        elif row["record"] == "video":
+        if row["record"] == "video":
             video = _fitted(row)
             state.videos.append(video)
             if video.get("error"):
                 state.failed.append(video)
-        else:
+        elif row["record"] == "clip":
             (state.failed if row.get("error") else state.clips).append(row)
             if self._keeps_media():
                 state.media_bytes += len(row.get("audio") or b"") + sum(map(len, row.get("keyframes") or ()))
@@ -117,7 +114,6 @@ class ShardWriter:
             partition=partition,
             shards=tuple(state.written),
             operators=added(*state.tallies, self._tallies()),
-            suspects=tuple(state.suspects),
         )
 
     def _put(self, kind: str, partition: int, rows: list[Row], table: pa.Table, takes: Mapping[str, int]) -> None:

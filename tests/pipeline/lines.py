@@ -49,11 +49,10 @@ def complaint(line: VideoLine) -> ClipLine:
     return ClipLine(line.video_id, -1, Outcome("failed", operator=line.operator, kind=line.kind, message=line.message))
 
 
-def receipt(task: str, shards: Sequence[Contents], seconds: float = 1.0, suspects: Sequence[str] = ()) -> Receipt:
+def receipt(task: str, shards: Sequence[Contents], seconds: float = 1.0) -> Receipt:
     return Receipt(
         task=task,
         partition=0,
         shards=tuple(shards),
         operators={"shots": OperatorTally(clips=len(shards), seconds=seconds)},
-        suspects=tuple(suspects),
     )

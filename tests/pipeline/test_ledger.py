@@ -311,15 +311,6 @@ def test_a_withdrawn_record_gives_way_to_one_that_ends_earlier():
     }
 
 
-def test_suspects_are_forgotten_once_accounted_for():
-    ledger = Ledger(0, ["v", "w"])
-    ledger.add_receipt(receipt("t", [], suspects=["v", "w"]))
-    assert ledger.suspects == {"v", "w"}
-    ledger.add_receipt(receipt("u", [videos("a", done("v", 0))], suspects=["v"]))
-    assert ledger.suspects == {"w"}
-    assert ledger.missing() == ["w"]
-
-
 def test_tallies_are_those_of_each_tasks_last_receipt():
     ledger = Ledger(0, ["v"])
     for seconds in (1.0, 3.0, 2.0):

@@ -51,7 +51,6 @@ receipts = st.builds(
     partition=st.integers(0, 99_999),
     shards=st.lists(contents(), max_size=3).map(tuple),
     operators=st.dictionaries(text, tallies, max_size=3),
-    suspects=st.lists(text, max_size=3).map(tuple),
 )
 
 

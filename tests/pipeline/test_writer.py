@@ -163,11 +163,9 @@ def test_the_cost_of_earlier_stages_is_added_in_its_own_partition(store: LocalSt
     assert set(second.operators) == {"split"}
 
 
-def test_suspects_are_reported_without_a_shard(store: LocalStore):
+def test_a_suspect_is_not_written(store: LocalStore):
     (receipt,) = writer(store).write([{"record": "suspect", "video_id": "v", "partition": 1, "take": 0}])
-    assert receipt.suspects == ("v",)
     assert receipt.shards == ()
-    assert list(list_shards(store, 1)) == []
 
 
 def test_footers_tell_the_chain_and_how_often_a_video_was_begun_anew(store: LocalStore):
