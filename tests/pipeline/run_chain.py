@@ -82,7 +82,7 @@ def chain(gpu: bool = False, suffix: str = ".", min_duration: float = 0.5, **nam
     """Shots, quality, tiers, a caption and its fusion."""
     kind = GpuNamer if gpu else Namer
     tiers = Tiers(Tiers.Settings.model_validate({"visual": {"min_duration": min_duration}}))
-    split = SplitShots(SplitShots.Settings(min_shot_frames=5))
+    split = SplitShots(SplitShots.Settings.model_validate({"min_shot_frames": 5}))
     return [
         split,
         Quality(),
