@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from operators.audio.pulse import CLEAR
+from operators.language import phrases
 
-TEMPI = ((76.0, "slow"), (120.0, "mid-tempo"), (float("inf"), "fast"))  # beats/min: adagio ends, allegro begins
 LOUD, QUIET = -20.0, -35.0  # dBFS
 BRIGHT, DARK = 2000.0, 900.0  # Hz, spectral centroid of sound cut off at 8 kHz
 SUSTAINED = 3.0  # of 5 partials that last through 2.56 s
 COURSE = 4.0  # dB between the first and the last third
-ALWAYS = 0.95  # share of the music from which voices are there throughout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,29 +34,21 @@ class Passage:
 
 
 def describe(passage: Passage) -> str:
-    """A sentence about a passage, such as "Slow, quiet music in A minor, about 72 beats per minute, with
-    sustained notes and a dark tone, growing louder."; a second one where there are voices."""
-    qualities = [_pace(passage.tempo), _level(passage.loudness)]
-    sentence = ", ".join(word for word in qualities if word) + " music"
-    if passage.key:
-        sentence += f" in {passage.key}"
-    if passage.tempo is not None:
-        sentence += f", about {passage.tempo:.0f} beats per minute"
-    if features := _features(passage):
-        sentence += f", with {' and '.join([', '.join(features[:-1]), features[-1]] if features[1:] else features)}"
-    sentence = f"{sentence.lstrip()[0].upper()}{sentence.lstrip()[1:]}, {_course(passage.rise)}."
+    """A sentence about a passage, such as "Slow, quiet music in A minor with sustained notes and a dark tone plays
+    at about 72 beats per minute, growing louder."; where there are voices it says what it was measured on."""
+    subject = f"{phrases.music(passage.tempo, passage.key, _level(passage.loudness))}{_with(_features(passage))}"
     if passage.voiced:
-        sentence += " Measured between the voices." if passage.between_voices else " Measured with voices over it."
-    return sentence
+        subject = f"{'between the voices' if passage.between_voices else 'under a voice'}, {subject}"
+    pulse = f" at about {passage.tempo:.0f} beats per minute" if passage.tempo is not None else ""
+    sentence = f"{subject} plays{pulse}{_course(passage.rise, after=pulse)}."
+    return sentence[0].upper() + sentence[1:]
 
 
 def voices(seconds: float, music_seconds: float) -> str | None:
-    """For how many of the seconds with music a voice was heard; None without voices."""
+    """Over how much of the seconds with music a voice was heard, in words; None without voices."""
     if round(seconds, 1) == 0:
         return None
-    if seconds >= ALWAYS * music_seconds:
-        return f"A voice throughout the {music_seconds:.1f} s of music."
-    return f"A voice over {seconds:.1f} of the {music_seconds:.1f} s of music."
+    return f"A voice is heard over {phrases.proportion(seconds / music_seconds)} of the music."
 
 
 def clock(seconds: float) -> str:
@@ -66,12 +57,12 @@ def clock(seconds: float) -> str:
     return f"{whole // 60}:{whole % 60:02d}"
 
 
-def _pace(tempo: float | None) -> str:
-    return "" if tempo is None else next(word for limit, word in TEMPI if tempo < limit)
-
-
 def _level(loudness: float) -> str:
     return "loud" if loudness >= LOUD else "quiet" if loudness < QUIET else ""
+
+
+def _with(features: list[str]) -> str:
+    return f" with {phrases.listing(features)}" if features else ""
 
 
 def _features(passage: Passage) -> list[str]:
@@ -87,5 +78,7 @@ def _features(passage: Passage) -> list[str]:
     return features
 
 
-def _course(rise: float) -> str:
-    return "growing louder" if rise >= COURSE else "fading" if rise <= -COURSE else "at an even level"
+def _course(rise: float, *, after: str) -> str:
+    if abs(rise) < COURSE:
+        return f"{',' if after else ''} at an even level"
+    return ", growing louder" if rise > 0 else ", fading"

@@ -1,7 +1,8 @@
 """Captions of the picture stated from measures: who is seen and where, light, colours, camera, pace.
 
-Nothing is said that was not measured. The camera's movement is said where the keyframes bear it out,
-and hedged, since pans and drives look alike; that nobody was found is not said, since people can be missed.
+Nothing is said that was not measured. Who is seen is hedged, since faces that are drawn or stand on a
+screen count as people; so is the camera's movement, since pans and drives look alike, and it is said
+only where the keyframes bear it out. That nobody was found is not said, since people can be missed.
 """
 
 from __future__ import annotations
@@ -35,49 +36,60 @@ class StatedCaption(ClipOperator):
     def _columns(self, clip: Row) -> Row:
         frames = stills(clip)
         colours = main_colours(frames)
-        moves, pace = self._moves(clip, frames), phrases.pace(clip)
-        faces = clip.get("faces") or [None] * len(frames)
+        certain, moves = camera_moves(clip, frames)
+        faces = counted_faces(clip) or [None] * len(frames)
         return {
             "frame_caption": [frame_sentence(frame, found) for frame, found in zip(frames, faces, strict=True)],
-            "caption": " ".join(sentences(clip, colours, moves, pace)),
+            "caption": " ".join(sentences(certain, colours, moves)) or None,
             "movement": phrases.movement(moves),
-            "speed": pace,
+            "speed": phrases.pace(clip),
             "dominant_colours": colours,
             "objects": objects(clip),
             "background": None,
         }
 
-    def _moves(self, clip: Row, frames: Sequence[RGB]) -> list[str] | None:
-        """The camera's movement, where the keyframes bear it out."""
-        moves, times = phrases.moves(clip), clip.get("keyframe_times")
-        if moves and not (times and camera.confirmed(frames, times, clip["pan_x"], clip["pan_y"], clip["zoom"])):
-            return None
-        return moves
+
+def camera_moves(clip: Row, frames: Sequence[RGB]) -> tuple[Row, list[str] | None]:
+    """The clip with those camera speeds alone that its keyframes bear out, and the words of `phrases.moves` for them.
+
+    None where nothing was measured, where the keyframes deny all that was, or where a still camera
+    cannot be told from a picture without detail.
+    """
+    claimed = phrases.moves(clip)
+    if not claimed:
+        return clip, None if phrases.is_flat(clip.get("contrast")) else claimed
+    times = clip.get("keyframe_times") or ()
+    pan, tilt, zoom = camera.borne_out(frames, times, phrases.speeds(clip))
+    certain = {**clip, "pan_x": pan, "pan_y": tilt, "zoom": zoom}
+    return certain, (phrases.moves(certain) if pan or tilt or zoom else None)
+
+
+def counted_faces(clip: Mapping[str, Any]) -> list[int] | None:
+    """Faces per keyframe, none where they were too few or unsure to make a person."""
+    faces = clip.get("faces")
+    return [0] * len(faces) if faces and clip.get("people") == 0 else faces
 
 
 def frame_sentence(frame: RGB, faces: int | None) -> str:
     """One sentence on one keyframe, from its light, its colours and the faces found in it."""
-    colours = main_colours([frame])
-    subject = f"{phrases.with_article(f'{phrases.light(brightness(frame))} picture')}"
-    if faces:
-        subject += f" with {phrases.number(faces)} {'face' if faces == 1 else 'faces'}"
+    colours, light = main_colours([frame]), phrases.light(brightness(frame))
+    subject = phrases.with_article(f"{light} frame" if light else "frame")
     if colours:
-        subject += f", mainly {phrases.listing(colours)}"
+        subject += f" with {phrases.main_colours(colours)}"
+    if faces:
+        subject += f", showing what looks like {phrases.number(faces)} {'face' if faces == 1 else 'faces'}"
     return _sentence(subject)
 
 
-def sentences(
-    clip: Mapping[str, Any], colours: Sequence[str], moves: Sequence[str] | None, pace: str | None
-) -> list[str]:
+def sentences(clip: Mapping[str, Any], colours: Sequence[str], moves: Sequence[str] | None) -> list[str]:
     """The statements on a clip, most telling first; only what was measured."""
     return [
         sentence
         for sentence in (
             _who(clip),
             _look(clip, colours),
-            phrases.camera_sentence(clip, moves),
-            _motion(pace, still=moves == []),
             phrases.text_sentence(clip.get("ocr_score")),
+            _motion(clip, moves),
         )
         if sentence
     ]
@@ -85,7 +97,7 @@ def sentences(
 
 def objects(clip: Mapping[str, Any]) -> list[str]:
     """What detectors found: people, faces, text."""
-    people, faces = clip.get("people") or 0, max(clip.get("faces") or [0])
+    people, faces = clip.get("people") or 0, max(counted_faces(clip) or [0])
     found = []
     if people:
         found.append("person" if people == 1 else "people")
@@ -108,25 +120,28 @@ def _who(clip: Mapping[str, Any]) -> str | None:
         place = "in the centre" if side == "centre" else f"on the {side}"
         most = "larger" if people == 2 else "largest"
         where = f" {place}" if people == 1 else f", the {most} of them {place}"
-    return _sentence(f"{opening} shows {who}{where}")
+    return _sentence(f"{opening} appears to show {who}{where}")
 
 
 def _look(clip: Mapping[str, Any], colours: Sequence[str]) -> str | None:
+    strength = phrases.strength(clip.get("colourfulness"), colours)
     adjectives = [
-        word for word in (phrases.light(clip.get("brightness")), phrases.contrast(clip.get("contrast"))) if word
+        word
+        for word in (phrases.light(clip.get("brightness")), phrases.contrast(clip.get("contrast")), strength)
+        if word
     ]
-    palette = phrases.palette(clip.get("colourfulness"), colours)
-    if adjectives:
-        return _sentence(f"the picture is {phrases.listing(adjectives)}{', with ' + palette if palette else ''}")
-    return _sentence(f"the picture has {palette}") if palette else None
+    if not adjectives:
+        verb = "colour is" if len(colours) == 1 else "colours are"
+        return _sentence(f"the main {verb} {phrases.listing(colours)}") if colours else None
+    shades = f", with {phrases.main_colours(colours)}" if colours else ""
+    if strength == phrases.COLOURLESS_WORDS and len(colours) > 1:
+        shades = f", in {phrases.listing(colours)}"
+    return _sentence(f"the picture is {phrases.listing(adjectives)}{shades}")
 
 
-def _motion(pace: str | None, *, still: bool) -> str | None:
-    if pace is None:
-        return None
-    if pace == "still":
-        return None if still else "Hardly anything moves."
-    return f"The motion in the scene is {pace}." if still else f"The motion is {pace}."
+def _motion(clip: Mapping[str, Any], moves: Sequence[str] | None) -> str | None:
+    """Optical flow guesses where there is no detail: of a flat picture only a borne-out camera movement is said."""
+    return None if phrases.is_flat(clip.get("contrast")) and not moves else phrases.motion_sentence(clip, moves)
 
 
 def _sentence(words: str) -> str:

@@ -1,8 +1,9 @@
 """Is it the camera that moves? A claim about camera speed, tested on the keyframes.
 
 Optical flow over a few pairs of frames can take turning rays or passing figures for a pan. Between
-keyframes, seconds apart, the claim predicts where the picture has gone: where the picture moved as
-predicted matches better than the picture left in its place, the claim stands.
+keyframes, seconds apart, the claim predicts where the picture has gone: the picture moved as predicted
+must match better than the picture left in its place. Of pan, tilt and zoom those are left out that do
+not make the prediction better than the others alone do.
 """
 
 from __future__ import annotations
@@ -20,20 +21,37 @@ OVERLAP = 0.25  # share of the frame that must still be in view after the predic
 STILL = 0.6  # correlation of a picture with itself in place that rules out a movement out of view
 BETTER = 0.01  # gain in correlation
 
+Speeds = tuple[float, float, float]
+"""Pan in frame widths per second (positive: the camera turns right), tilt in heights per second (positive: down),
+zoom as rate of scale change per second (positive: in)."""
 
-def confirmed(frames: Sequence[RGB], times: Sequence[float], pan: float, tilt: float, zoom: float) -> bool:
-    """Whether frames taken at these times (s) bear out a camera speed.
 
-    `pan` in frame widths per second (positive: the camera turns right), `tilt` in heights per second
-    (positive: down), `zoom` as rate of scale change per second (positive: in). False where the frames
-    cannot tell.
+def borne_out(frames: Sequence[RGB], times: Sequence[float], claimed: Speeds) -> Speeds:
+    """The claimed speeds that frames taken at these times (s) bear out, 0 for the others and for what is not claimed.
+
+    All are 0 where the frames cannot tell.
     """
-    gains = []
-    for first, second, start, end in zip(frames, frames[1:], times, times[1:], strict=False):
-        if end <= start or first.shape != second.shape:
-            continue
-        gains.append(_gain(_luma(first), _luma(second), *(speed * (end - start) for speed in (pan, tilt, zoom))))
-    return bool(gains) and float(np.mean(gains)) > BETTER
+    lumas = [_luma(frame) for frame in frames]
+    pairs = [
+        (first, second, end - start)
+        for first, second, start, end in zip(lumas, lumas[1:], times, times[1:], strict=False)
+        if end > start and first.shape == second.shape
+    ]
+    whole = _mean_gain(pairs, claimed) if pairs else 0.0
+    if whole <= BETTER:
+        return 0.0, 0.0, 0.0
+    pan, tilt, zoom = claimed
+    standing = (
+        pan if pan and whole - _mean_gain(pairs, (0.0, tilt, zoom)) > BETTER else 0.0,
+        tilt if tilt and whole - _mean_gain(pairs, (pan, 0.0, zoom)) > BETTER else 0.0,
+        zoom if zoom and whole - _mean_gain(pairs, (pan, tilt, 0.0)) > BETTER else 0.0,
+    )
+    return standing if _mean_gain(pairs, standing) > BETTER else (0.0, 0.0, 0.0)
+
+
+def _mean_gain(pairs: Sequence[tuple[np.ndarray, np.ndarray, float]], speeds: Speeds) -> float:
+    pan, tilt, zoom = speeds
+    return float(np.mean([_gain(first, second, pan * dt, tilt * dt, zoom * dt) for first, second, dt in pairs]))
 
 
 def _luma(frame: RGB) -> np.ndarray:

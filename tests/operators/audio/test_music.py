@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -32,8 +30,8 @@ def test_a_band(studio):
     (caption,) = row["music_caption"]
     assert caption["time"] == "0:00-0:12"
     assert caption["text"].startswith("Fast")
-    assert "in A minor, about 120 beats per minute" in caption["text"]
-    assert "a strong beat" in caption["text"]
+    assert "in A minor with a strong beat" in caption["text"]
+    assert "plays at about 120 beats per minute" in caption["text"]
     assert caption["text"].endswith("at an even level.")
 
 
@@ -68,21 +66,19 @@ def test_voices_are_told_and_left_out(studio):
     alone = described(studio.clip(music))
     music[:64_000] += studio.voice(4)
     row = described(studio.clip(music))
-    seconds = re.fullmatch(r"A voice over (\d+\.\d) of the 16\.0 s of music\.", row["vocal_caption"])
-    assert seconds is not None
-    assert float(seconds[1]) == pytest.approx(4, abs=0.5)
+    assert row["vocal_caption"] == "A voice is heard over part of the music."
     assert row["tempo"] == pytest.approx(alone["tempo"], rel=0.02)
     assert row["key"] == alone["key"] == "A minor"
     first, second = row["music_caption"]
-    assert first["text"].endswith("Measured between the voices.")
-    assert "voices" not in second["text"]
+    assert first["text"].startswith("Between the voices, ")
+    assert "voice" not in second["text"]
 
 
 def test_a_voice_throughout(studio):
     row = described(studio.clip(studio.mixed(studio.voice(12), studio.chords(12), 3)))
     assert row["key"] is None
-    assert row["vocal_caption"].startswith("A voice ")
-    assert row["music_caption"][0]["text"].endswith("Measured with voices over it.")
+    assert row["vocal_caption"].startswith("A voice is heard over ")
+    assert row["music_caption"][0]["text"].startswith("Under a voice, ")
 
 
 @pytest.mark.parametrize(
@@ -149,4 +145,4 @@ def test_real_music(studio, shared_media):
 def test_real_music_under_dialogue(studio, shared_media):
     row = described(studio.clip(studio.decode(shared_media / "two_women_talking.mp4")))
     assert row["tempo"] == pytest.approx(120, rel=0.04)
-    assert "s of music." in row["vocal_caption"]
+    assert row["vocal_caption"] == "A voice is heard over about half of the music."

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from skimage import data
 
-from operators.video.camera import confirmed
+from operators.video.camera import Speeds, borne_out
 
 PHOTO = data.coffee()  # 400×600
 TIMES = (1.0, 2.5, 4.0)
+NONE = (0.0, 0.0, 0.0)
 
 
 def window(left: float, top: float, scale: float = 1.0) -> np.ndarray:
@@ -27,14 +28,20 @@ def window(left: float, top: float, scale: float = 1.0) -> np.ndarray:
 )
 def test_a_real_movement_is_borne_out_and_its_opposite_is_not(pan: float, tilt: float, zoom: float):
     frames = [window(pan * time, tilt * time, float(np.exp(zoom * time))) for time in TIMES]
-    assert confirmed(frames, TIMES, pan, tilt, zoom)
-    assert not confirmed(frames, TIMES, -pan, -tilt, -zoom)
-    assert not confirmed(frames, TIMES, tilt + 0.1, -pan - 0.1, 0)
+    assert borne_out(frames, TIMES, (pan, tilt, zoom)) == (pan, tilt, zoom)
+    assert borne_out(frames, TIMES, (-pan, -tilt, -zoom)) == NONE
+    assert borne_out(frames, TIMES, (tilt + 0.1, -pan - 0.1, 0)) == NONE
+
+
+@pytest.mark.parametrize("spurious", [(0.05, 0, -0.023), (0.05, -0.03, 0), (0.05, 0.03, 0.02)])
+def test_what_is_claimed_beside_a_real_movement_falls_alone(spurious: Speeds):
+    frames = [window(0.05 * time, 0) for time in TIMES]
+    assert borne_out(frames, TIMES, spurious) == (0.05, 0, 0)
 
 
 @pytest.mark.parametrize("speed", [(0.05, 0, 0), (0, -0.2, 0), (0, 0, 0.2), (3.0, 0, 0)])
-def test_a_still_picture_denies_every_movement(speed: tuple[float, float, float]):
-    assert not confirmed([window(0, 0)] * 3, TIMES, *speed)
+def test_a_still_picture_denies_every_movement(speed: Speeds):
+    assert borne_out([window(0, 0)] * 3, TIMES, speed) == NONE
 
 
 def test_a_figure_that_crosses_a_still_scene_is_no_pan():
@@ -43,10 +50,11 @@ def test_a_figure_that_crosses_a_still_scene_is_no_pan():
         frame = window(0, 0)
         frame[80:200, int(20 + 60 * time) : int(90 + 60 * time)] = (200, 30, 30)
         frames.append(frame)
-    assert not confirmed(frames, TIMES, -60 / 360, 0, 0)
+    assert borne_out(frames, TIMES, (-60 / 360, 0, 0)) == NONE
 
 
 def test_nothing_to_compare_confirms_nothing():
-    assert not confirmed([window(0, 0)], [1.0], 0.1, 0, 0)
-    assert not confirmed([window(0, 0)] * 3, [1.0, 1.0, 1.0], 0.1, 0, 0)
-    assert not confirmed([np.zeros((1, 1, 3), np.uint8)] * 3, TIMES, 0.1, 0.1, 0.1)
+    assert borne_out([window(0, 0)], [1.0], (0.1, 0, 0)) == NONE
+    assert borne_out([window(0, 0)] * 3, [1.0, 1.0, 1.0], (0.1, 0, 0)) == NONE
+    assert borne_out([window(0, 0)] * 3, [], (0.1, 0, 0)) == NONE
+    assert borne_out([np.zeros((1, 1, 3), np.uint8)] * 3, TIMES, (0.1, 0.1, 0.1)) == NONE
