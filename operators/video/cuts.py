@@ -112,22 +112,29 @@ class Moment:
 class CutFinder:
     """Feeds a detector and returns its cuts as frame positions.
 
-    A cut may be reported late. `suspect` is then its position: the latest frame that may yet turn out to
-    begin a shot, besides the last `ADAPTIVE_WINDOW` frames, which always may.
+    A cut may be reported late: at `suspect`, or up to `ADAPTIVE_WINDOW` frames ago.
     """
 
-    def __init__(self, detector: SceneDetector, fps: Fraction, time_base: Fraction) -> None:
+    def __init__(self, detector: SceneDetector, min_shot_frames: int, fps: Fraction, time_base: Fraction) -> None:
         self._detector: Any = detector
+        self._min_shot_frames = min_shot_frames
         self._frame_rate = float(fps)
         self._frames_per_tick = float(fps * time_base)
-        self.suspect: int | None = None
+        self._suspect: Moment | None = None
+
+    @property
+    def suspect(self) -> int | None:
+        """Position of the frame at which a cut may still be reported, or None."""
+        return self._suspect.position if self._suspect is not None else None
 
     def feed(self, position: int, ticks: int, bgr: np.ndarray) -> list[int]:
         """Cuts known after the frame at `position`, `ticks` of the time base from the first frame."""
         moment = Moment(position, ticks, self._frames_per_tick, self._frame_rate)
         cuts = self._detector.process_frame(timecode=moment, frame_img=bgr)
         if getattr(self._detector, "above", False):
-            self.suspect = position
+            self._suspect = moment
+        elif self._suspect is not None and moment - self._suspect >= self._min_shot_frames:
+            self._suspect = None  # the flash filter decides by now
         return [cut.position for cut in cuts] if cuts else cuts
 
     def finish(self, position: int, ticks: int) -> list[int]:

@@ -65,14 +65,14 @@ def _receive(source: BinaryIO, requests: SimpleQueue[bytes]) -> None:
 
 
 def _limit_address_space(memory_mb: int) -> None:
-    """Make allocations fail past the limit where the system can, in case the parent is not looking."""
+    """Make allocations fail at twice the limit, where the system can: the parent looks only now and then."""
     if sys.platform != "linux":
         return
     import resource
 
     now = psutil.Process().memory_info().vms
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = now + (memory_mb << 20)
+    wanted = now + 2 * (memory_mb << 20)
     resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 

@@ -195,7 +195,8 @@ class DecodingProcess:
             return ""
         self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - 2000))
         lines = self._said.read().decode(errors="replace").strip().splitlines()
-        return lines[-1][:200] if lines else ""
+        fatal = [line for line in lines if line.startswith(("Fatal Python error", "terminate called"))]
+        return (fatal or lines or [""])[-1][:200]
 
 
 class _Broken(Exception):

@@ -25,13 +25,12 @@ PLACES = (0.2, 0.5, 0.8)
 """Where keyframes are taken, as shares of the clip's duration (as MMTrail samples its scores)."""
 
 DENSITY = 8
-"""Frames kept per doubling of the offset."""
+"""Frames kept per doubling of the offset; half of it for pictures of more than `LARGE` bytes."""
+
+LARGE = 8 << 20
 
 LATEST = 3
 """Newest frames that are always kept: the adaptive detector reports a cut two frames late."""
-
-LOOK_BACK = 16
-"""Frames kept from one that may turn out to begin a shot, at most; pictures over 8 MB are kept in steps of 4."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Reservoir:
     def __init__(self, start: int, frame_bytes: int) -> None:
         self._start = start
         self._kept: list[Candidate] = []
-        self._step = 1 if frame_bytes <= 8 << 20 else 4
+        self._density = DENSITY if frame_bytes <= LARGE else DENSITY // 2
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -60,22 +59,26 @@ class Reservoir:
     def add(self, candidate: Candidate, suspect: int | None = None) -> None:
         """Take the next frame in and let go of those that no end of the clip can ask for.
 
-        `suspect` is a frame at which a cut may be reported later.
+        `suspect` is a frame at which a cut may still be reported; frames from there on are kept as if
+        a clip began there.
         """
         kept, newest = self._kept, candidate.position
         kept.append(candidate)
-        if len(kept) > LATEST and not self._on_grid(kept[-LATEST - 1].position, suspect, newest):
+        if len(kept) > LATEST and not self._wanted(kept[-LATEST - 1].position, suspect):
             del kept[-LATEST - 1]
-        if newest % DENSITY == 0:
-            earliest = self._start + PLACES[0] * (1 - 1 / DENSITY) * (newest - self._start)
-            old = [c for c in kept[:-LATEST] if c.position >= earliest and self._on_grid(c.position, suspect, newest)]
+        if newest % self._density == 0:
+            first_end = suspect if suspect is not None and suspect > self._start else newest
+            earliest = self._start + int(PLACES[0] * (1 - 1 / self._density) * (first_end - self._start))
+            old = [c for c in kept[:-LATEST] if c.position >= earliest and self._wanted(c.position, suspect)]
             self._kept = old + kept[-LATEST:]
 
-    def _on_grid(self, position: int, suspect: int | None, newest: int) -> bool:
-        if suspect is not None and newest - suspect <= LOOK_BACK and position >= suspect:
-            return (position - suspect) % self._step == 0
-        offset = position - self._start
-        return offset % (1 << max(0, (offset // DENSITY).bit_length() - 1)) == 0
+    def _wanted(self, position: int, suspect: int | None) -> bool:
+        if suspect is not None and position >= suspect and self._on_grid(position - suspect):
+            return True
+        return self._on_grid(position - self._start)
+
+    def _on_grid(self, offset: int) -> bool:
+        return offset % (1 << max(0, (offset // self._density).bit_length() - 1)) == 0
 
     def split(self, position: int) -> list[Candidate]:
         """Close the clip before `position`: its candidates; the others start the next clip."""

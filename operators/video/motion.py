@@ -35,6 +35,9 @@ TEXTURE = 6.0
 
 FEWEST_POINTS = 12
 
+AGREEMENT = 0.25
+"""Pixels by which a point may miss the camera's motion and still belong to it (RANSAC, which OpenCV seeds alike)."""
+
 SMALLEST = 16
 """Pixels that the flow picture's shorter side must have for DIS's 8×8 patches; below, motion is not measured."""
 
@@ -106,12 +109,16 @@ class PairMeter:
     def __call__(self, position: int, seconds: float, before: np.ndarray, after: np.ndarray) -> PairMotion:
         """Motion from `before` to `after` (H×W uint8), `seconds` apart, in pixels of the analysis size."""
         field = self._flow.calc(before, after, None)
-        magnitude = FLOW_SCALE * cv2.mean(cv2.magnitude(field[..., 0], field[..., 1]))[0]
+        # `cv2.magnitude` differs in its last bits with the address of its input.
+        lengths = np.sqrt(np.square(field).sum(axis=-1))
+        magnitude = FLOW_SCALE * float(lengths.mean(dtype=np.float64))
         points, moves = self._points, field[self._ys, self._xs].reshape(-1, 2)
         textured = self._texture(before) >= TEXTURE
         if np.count_nonzero(textured) >= FEWEST_POINTS:
             points, moves = points[textured], moves[textured]
-        matrix, _ = cv2.estimateAffinePartial2D(points, points + moves, method=cv2.LMEDS)
+        matrix, _ = cv2.estimateAffinePartial2D(
+            points, points + moves, method=cv2.RANSAC, ransacReprojThreshold=AGREEMENT
+        )
         if matrix is None or not np.isfinite(matrix).all():
             return PairMotion(position, seconds, magnitude, (0.0, 0.0), 0.0, magnitude)
         linear, shift = matrix[:, :2], matrix[:, 2]

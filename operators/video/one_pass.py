@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 from av.error import EOFError as EndOfStream
 from av.error import FFmpegError
 from av.packet import Packet
@@ -88,54 +89,59 @@ class _Pass:
         self._sound_misplaced = False
         self._frames = 0
         self._clips = 0
+        self._stop: float | None = None
 
     def events(self) -> Iterator[Event]:
         """The pass itself; used once."""
-        kind = message = None
+        failure: RowFailure | None = None
         try:
-            for count, packet in enumerate(self._packets()):
-                if packet.stream is self._video.video:
-                    for frame in self._decode(packet):
-                        yield from self._see(frame)  # type: ignore[arg-type]
-                else:
-                    self._unheard.append(packet)
-                    if len(self._unheard) >= SOUND_BATCH:
-                        self._hear()
-                if self._told:
-                    yield from self._deliver(final=False)
-                if count % PACKETS_PER_SIGN == PACKETS_PER_SIGN - 1:
-                    yield Progress(frames=self._frames, clips=self._delivered)
-            if is_cut_short(self._video):
-                kind, message = (
-                    ErrorKind.DECODE,
-                    f"the file is cut short at {self._last_time():.2f} s; fetch it again",
-                )
-        except MemoryError as problem:
-            kind, message = (
-                ErrorKind.OUT_OF_MEMORY,
-                f"decoding needs too much memory ({problem}); raise shots.memory_mb",
-            )
-        except RowFailure as problem:
-            kind, message = problem.kind, str(problem)
+            try:
+                yield from self._watch()
+            except RowFailure as problem:
+                failure = problem  # the clips before it and what there is of the running one are told
+            if self._frames:
+                yield from self._finish()
+            elif failure is None:
+                failure = RowFailure(ErrorKind.NO_VIDEO, "the video stream holds no frame that decodes")
         except _SpanDiffers:
-            yield Ended(clips=self._delivered, frames=self._frames, duration=None, restart=True)
+            yield self._ended(None, restart=True)
             return
-        if self._frames == 0:
-            kind, message = kind or ErrorKind.NO_VIDEO, message or "the video stream holds no frame that decodes"
-            yield Ended(clips=0, frames=0, duration=None, kind=kind, message=message)
-            return
-        try:
-            yield from self._finish()
-        except _SpanDiffers:
-            yield Ended(clips=self._delivered, frames=self._frames, duration=None, restart=True)
-            return
-        if self._sound_misplaced and kind is None:
-            kind = ErrorKind.DECODE
-            message = (
-                "sound and picture lie too far apart in the file, so some sound is missing; remux it (ffmpeg -c copy)"
-            )
-        length = round(self._stop - self._begin, 6)
-        yield Ended(clips=self._delivered, frames=self._frames, duration=length, kind=kind, message=message)
+        except (MemoryError, cv2.error) as problem:
+            if isinstance(problem, cv2.error) and problem.code != cv2.Error.StsNoMem:
+                raise
+            text = f"decoding ran out of memory ({problem}); raise shots.memory_mb"
+            failure = RowFailure(ErrorKind.OUT_OF_MEMORY, text)
+        if failure is None and self._sound_misplaced:
+            text = "sound and picture lie too far apart in the file, so some sound is missing; remux the file"
+            failure = RowFailure(ErrorKind.DECODE, text)
+        yield self._ended(failure)
+
+    def _ended(self, failure: RowFailure | None, *, restart: bool = False) -> Ended:
+        return Ended(
+            clips=self._delivered,
+            frames=self._frames,
+            duration=round(self._stop - self._begin, 6) if self._stop is not None else None,
+            kind=failure.kind if failure is not None else None,
+            message=str(failure) if failure is not None else None,
+            restart=restart,
+        )
+
+    def _watch(self) -> Iterator[Event]:
+        for count, packet in enumerate(self._packets()):
+            if packet.stream is self._video.video:
+                for frame in self._decode(packet):
+                    yield from self._see(frame)  # type: ignore[arg-type]
+            else:
+                self._unheard.append(packet)
+                if len(self._unheard) >= SOUND_BATCH:
+                    self._hear()
+            if self._told:
+                yield from self._deliver(final=False)
+            if count % PACKETS_PER_SIGN == PACKETS_PER_SIGN - 1:
+                yield Progress(frames=self._frames, clips=self._delivered)
+        if is_cut_short(self._video):
+            text = f"the file is cut short at {self._last_time():.2f} s; fetch it again"
+            raise RowFailure(ErrorKind.DECODE, text)
 
     def _packets(self) -> Iterator[Packet]:
         streams = [stream for stream in (self._video.video, self._video.audio) if stream is not None]
@@ -230,7 +236,6 @@ class _Pass:
         self._seconds_per_tick = float(base)
         self._first_tick = self._last_tick = frame.pts if frame.pts is not None else 0
         self._begin = self._time = self._clip_start = self._seconds_at(self._first_tick)
-        self._stop = self._begin
         self._clip_first = 0
         self._frame_seconds = self._seconds(frame)
         self._times: dict[int, float] = {}
@@ -238,7 +243,7 @@ class _Pass:
         self._shrink = Shrinker(frame.width, frame.height)
         self._motion = MotionSampler(video.fps, self._shrink.width, self._shrink.height)
         detector = make_detector(options.detector, options.threshold, options.min_shot_frames)
-        self._cuts = CutFinder(detector, video.fps, base)
+        self._cuts = CutFinder(detector, options.min_shot_frames, video.fps, base)
         self._reservoir = Reservoir(0, frame_bytes(frame))
         width, height = self._shape.displayed
         return Opened(

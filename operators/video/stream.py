@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.error import EOFError as EndOfStream
 from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.frame import VideoFrame
@@ -86,7 +87,8 @@ def open_video(path: Path) -> Iterator[OpenVideo]:
         video = _best_video(container)
         if video is None:
             kinds = sorted({stream.type for stream in container.streams})
-            raise RowFailure(ErrorKind.NO_VIDEO, f"no video stream, only: {', '.join(kinds) or 'nothing'}")
+            found = f"only {' and '.join(kinds)}" if kinds else "nor any other"
+            raise RowFailure(ErrorKind.NO_VIDEO, f"no video stream in it, {found}; leave it out of the input")
         audio = container.streams.best("audio", related=video)
         for stream in container.streams:
             if stream is video or stream is audio:
@@ -124,6 +126,8 @@ def _open(path: Path) -> InputContainer:
         return av.open(f"file:{path.absolute()}", options=OPTIONS, metadata_errors="replace")
     except MemoryError as problem:
         raise RowFailure(ErrorKind.OUT_OF_MEMORY, f"opening it needs too much memory: {problem}") from None
+    except EndOfStream:
+        raise RowFailure(ErrorKind.NO_VIDEO, "the file ends after its header: it holds no frame") from None
     except (FFmpegError, ValueError, OSError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
         raise RowFailure(

@@ -1,0 +1,117 @@
+"""The pass by itself: odd clocks, odd interleaving, and what it keeps in memory."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from operators.video import one_pass
+from operators.video.events import Clip, Ended, Event, Opened, Progress
+from operators.video.one_pass import PassOptions, watch
+
+
+def run(path: Path, **options: Any) -> tuple[list[Clip], Ended]:
+    events = list(watch(path, PassOptions(**options)))
+    assert isinstance(events[-1], Ended)
+    return [event for event in events if isinstance(event, Clip)], events[-1]
+
+
+def repacked(path: Path, name: str, order: Any, **options: str) -> Path:
+    """The same packets, written in the order of the key `order(packet)`."""
+    target_path = path.with_name(name)
+    with av.open(str(path)) as source, av.open(str(target_path), "w", options=options) as target:
+        streams = {s.index: target.add_stream_from_template(s) for s in source.streams}
+        packets = [packet for packet in source.demux() if packet.dts is not None]
+        for packet in sorted(packets, key=order):
+            packet.stream = streams[packet.stream.index]
+            target.mux(packet)
+    return target_path
+
+
+def test_events_come_in_order_and_signs_of_life_between(films: Any) -> None:
+    events: list[Event] = list(watch(films.make(films.scenes([100, 100, 100], 160, 96)), PassOptions()))
+    assert isinstance(events[0], Opened)
+    assert any(isinstance(event, Progress) for event in events)
+    assert [event.index for event in events if isinstance(event, Clip)] == [0, 1, 2]
+
+
+def test_clips_leave_as_they_are_found(films: Any) -> None:
+    path = films.make(films.scenes([100, 100, 100], 160, 96), sound=films.tone(12.0))
+    seen = 0
+    for event in watch(path, PassOptions()):
+        if isinstance(event, Progress):
+            seen = max(seen, event.clips)
+        if isinstance(event, Clip) and event.index == 0:
+            break
+    assert isinstance(event, Clip) and event.audio is not None and len(event.audio) == 2 * 4 * 16_000
+    assert seen == 0
+
+
+def test_times_that_repeat_go_back_or_jump_stay_in_order(films: Any) -> None:
+    times = [k * 0.04 for k in range(30)] + [500 + k * 0.04 for k in range(30)]
+    clips, ended = run(films.make(films.scenes([60], 160, 96), "film.mkv", times=times, sound=films.tone(3.0)))
+    assert ended.kind is None and [(c.first, c.end) for c in clips] == [(0, 30), (30, 60)]
+    assert clips[0].stop == pytest.approx(1.2, abs=0.01) and clips[1].start == 500
+    assert all(len(c.audio or b"") == 2 * round((c.stop - c.start) * 16_000) for c in clips)
+
+
+def test_sound_stored_far_behind_its_picture_is_said_to_be_missing(
+    films: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_pass, "SOUND_BEHIND", 2.0)
+    path = films.make(films.scenes([50] * 6, 160, 96), "film.mkv", sound=films.tone(12.0))
+    order = lambda packet: (packet.stream.type == "audio", packet.dts * packet.time_base)  # noqa: E731
+    apart = repacked(path, "apart.mkv", order, max_interleave_delta="0")
+    with av.open(str(apart)) as container:
+        kinds = [packet.stream.type for packet in container.demux() if packet.dts is not None]
+    if kinds == sorted(kinds, reverse=True):
+        _, ended = run(apart)
+        assert ended.kind == "decode" and "remux" in (ended.message or "")
+    clips, ended = run(path)
+    assert ended.kind is None and len(clips) == 6
+
+
+def test_a_late_cut_gives_both_clips_their_frames(films: Any) -> None:
+    """Flashes are merged: the cut is reported fifteen frames after it."""
+    clips, _ = run(films.make(films.scenes([30, 6, 6, 6, 40], 160, 96), fps=24))
+    assert [(clip.first, clip.end) for clip in clips] == [(0, 30), (30, 88)]
+    for clip in clips:
+        wanted = [clip.start + place * (clip.stop - clip.start) for place in (0.2, 0.5, 0.8)]
+        assert clip.keyframe_times == pytest.approx(wanted, abs=0.05 * (clip.stop - clip.start) + 1 / 24)
+        assert clip.motion.motion_method == "optical_flow"
+
+
+def test_motion_reaches_the_clip_it_happened_in(films: Any) -> None:
+    wide = films.texture(3, 800, 180)
+    pan = [np.ascontiguousarray(wide[:, 4 * k : 4 * k + 320]) for k in range(50)]
+    clips, _ = run(films.make([films.scene(1, 320, 180)] * 50 + pan, fps=25))
+    still, moving = clips[0].motion, clips[1].motion
+    assert still.of_score is not None and still.of_score < 0.2
+    assert moving.pan_x == pytest.approx(4 * 25 / 320, abs=0.03)
+    assert moving.of_score == pytest.approx(4 * 256 / 320, rel=0.2)
+
+
+def test_odd_frame_rates_of_headers_do_not_matter(films: Any) -> None:
+    path = films.make(films.scenes([30, 30], 160, 96), "film.avi", codec="mpeg4", fps=Fraction(25))
+    clips, ended = run(path)
+    assert [(clip.first, clip.end) for clip in clips] == [(0, 30), (30, 60)]
+    assert ended.duration == pytest.approx(2.4, abs=0.05)
+
+
+def test_many_frames_hold_few_pictures(films: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 0
+    add = one_pass.Reservoir.add
+
+    def counted(self: Any, *args: Any) -> None:
+        nonlocal most
+        add(self, *args)
+        most = max(most, len(self))
+
+    monkeypatch.setattr(one_pass.Reservoir, "add", counted)
+    run(films.make([films.scene(1, 64, 64)] * 900, fps=30))
+    assert 10 < most <= 32
