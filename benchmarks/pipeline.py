@@ -30,6 +30,7 @@ import psutil
 
 import store
 from benchmarks.chaos import DECODER
+from pipeline.cluster import ONE_THREAD
 from store.markers import read_markers
 from store.objects import open_store
 
@@ -48,6 +49,7 @@ ray.data.range(1).map_batches(Nothing, compute=pool, num_cpus=0.5).take_all()
 
 def plain(videos: Sequence[str], processes: int) -> tuple[float, int]:
     """Seconds and clips of the `lite` operators in plain processes, after they are set up."""
+    os.environ.update(ONE_THREAD)  # as in Ray's workers
     context = multiprocessing.get_context("spawn")
     queue: Any = context.Queue()
     results: Any = context.Queue()
