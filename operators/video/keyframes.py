@@ -12,7 +12,7 @@ processor's cache; keeping the last 16 frames made decoding a fifth slower at 72
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -33,8 +33,7 @@ LATEST = 3
 """Newest frames that are always kept: the adaptive detector reports a cut two frames late."""
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A decoded frame, its position in the video and its presentation time in seconds."""
 
     position: int

@@ -93,7 +93,9 @@ class MotionSampler:
         small = cv2.resize(luma, self._size, interpolation=cv2.INTER_AREA)
         if begins:
             self._first = (position, time, small)
-        return self._meter(first[0], time - first[1], first[2], small) if first is not None else None
+        if first is None or time <= first[1]:
+            return None
+        return self._meter(first[0], time - first[1], first[2], small)
 
 
 class PairMeter:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 from av.error import EOFError as EndOfStream
@@ -130,7 +131,9 @@ class _Pass:
         for count, packet in enumerate(self._packets()):
             if packet.stream is self._video.video:
                 for frame in self._decode(packet):
-                    yield from self._see(frame)  # type: ignore[arg-type]
+                    if not self._frames:
+                        yield self._start(frame)
+                    self._see(frame)
             else:
                 self._unheard.append(packet)
                 if len(self._unheard) >= SOUND_BATCH:
@@ -153,11 +156,13 @@ class _Pass:
             except EndOfStream:
                 return
             except MemoryError:
-                raise
+                self._failed("a packet of absurd size")  # reading one needs no memory to speak of
             except FFmpegError as problem:
-                self._failed(problem)
+                self._failed(problem.strerror)
+            except IndexError:
+                self._failed("a stream that appears in mid-file")  # PyAV cannot name its packets
 
-    def _decode(self, packet: Packet) -> list:
+    def _decode(self, packet: Packet) -> list[Any]:
         try:
             frames = packet.decode()
         except EndOfStream:
@@ -165,18 +170,18 @@ class _Pass:
         except MemoryError:
             raise
         except FFmpegError as problem:
-            self._failed(problem)
+            self._failed(problem.strerror)
             return []
         if frames:
             self._failures = 0
         return frames
 
-    def _failed(self, problem: FFmpegError) -> None:
+    def _failed(self, reason: str | None) -> None:
         self._failures += 1
         if self._failures > CORRUPT_IN_A_ROW:
             raise RowFailure(
                 ErrorKind.DECODE,
-                f"damaged after {self._last_time():.2f} s ({problem.strerror}); fetch the file again",
+                f"damaged after {self._last_time():.2f} s ({reason}); fetch the file again",
             )
 
     def _hear(self) -> None:
@@ -207,14 +212,14 @@ class _Pass:
     def _last_time(self) -> float:
         return self._time if self._frames else 0.0
 
-    def _see(self, frame: VideoFrame) -> Iterator[Event]:
-        if self._frames == 0:
-            yield self._start(frame)
+    def _see(self, frame: VideoFrame) -> None:
         ticks = self._tick(frame)
         position, time = self._frames, self._seconds_at(ticks)
         previous, self._time = self._time, time
         self._frames += 1
         self._times[position] = time
+        if position and time - previous > LONGEST_HOLD:
+            self._close(position, round(previous + self._frame_seconds, 6), time)
         small = self._shrink(frame)
         motion = self._motion.feed(position, position - self._clip_first, time, small.luma)
         if motion is not None:
@@ -222,9 +227,7 @@ class _Pass:
         for cut in self._cuts.feed(position, ticks - self._first_tick, small.bgr):
             if cut > self._clip_first:
                 self._close(cut, self._times[cut])
-        if position and time - previous > LONGEST_HOLD:
-            self._close(position, round(previous + self._frame_seconds, 6), time)
-        elif time - self._clip_start >= self._options.max_clip_seconds:
+        if time - self._clip_start >= self._options.max_clip_seconds:
             self._close(position, time)
         self._reservoir.add(Candidate(position, time, frame), self._cuts.suspect)
         self._frame_seconds = self._seconds(frame)

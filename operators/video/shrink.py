@@ -9,8 +9,8 @@ costs as much as decoding it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -77,8 +77,7 @@ def _bits(pixel_format: str) -> int:
     return 0 if match is None else int(match[1] or 8)
 
 
-@dataclass(frozen=True)
-class SmallFrame:
+class SmallFrame(NamedTuple):
     """One frame at analysis size: `bgr` H×W×3 uint8, `luma` H×W uint8 as coded. Both change with the next frame."""
 
     bgr: np.ndarray

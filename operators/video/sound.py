@@ -9,6 +9,7 @@ from __future__ import annotations
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.error import FFmpegError
 
 SAMPLE_RATE = 16_000
 
@@ -28,6 +29,7 @@ class SoundTrack:
         self._form: tuple[str, str, int] | None = None
         self._chunks: list[tuple[int, np.ndarray]] = []
         self._next: int | None = None
+        self._fed = 0.0
 
     @property
     def end(self) -> float:
@@ -36,6 +38,8 @@ class SoundTrack:
 
     def feed(self, frame: AudioFrame) -> None:
         """Add a decoded frame. Raises what PyAV raises for a format that it cannot resample."""
+        if not frame.sample_rate:
+            raise ValueError("sound without a sample rate")
         form = (frame.format.name, frame.layout.name, frame.sample_rate)
         start = None
         if frame.pts is not None and frame.time_base is not None:
@@ -43,9 +47,15 @@ class SoundTrack:
         if self._resampler is None or form != self._form or self._strays(start):
             self.flush()
             self._resampler, self._form = av.AudioResampler("s16", "mono", SAMPLE_RATE), form
-            self._fed = self._next = start if start is not None else (self._next or 0)
+            self._next = start if start is not None else (self._next or 0)
+            self._fed = float(self._next)
         self._fed += frame.samples * SAMPLE_RATE / frame.sample_rate
-        for piece in self._resampler.resample(frame):
+        try:
+            pieces = self._resampler.resample(frame)
+        except (FFmpegError, ValueError):
+            self._resampler = None  # it may be half made; the next frame gets a new one
+            raise
+        for piece in pieces:
             self._append(piece)
 
     def _strays(self, start: int | None) -> bool:

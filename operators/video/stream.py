@@ -124,8 +124,8 @@ def _open(path: Path) -> InputContainer:
         raise RowFailure(ErrorKind.UNREADABLE, "the file is empty; fetch it again")
     try:
         return av.open(f"file:{path.absolute()}", options=OPTIONS, metadata_errors="replace")
-    except MemoryError as problem:
-        raise RowFailure(ErrorKind.OUT_OF_MEMORY, f"opening it needs too much memory: {problem}") from None
+    except MemoryError:
+        raise RowFailure(ErrorKind.UNREADABLE, "its header names absurd sizes: damaged; fetch it again") from None
     except EndOfStream:
         raise RowFailure(ErrorKind.NO_VIDEO, "the file ends after its header: it holds no frame") from None
     except (FFmpegError, ValueError, OSError) as problem:

@@ -54,7 +54,13 @@ def test_clips_leave_as_they_are_found(films: Any) -> None:
 
 def test_times_that_repeat_go_back_or_jump_stay_in_order(films: Any) -> None:
     times = [k * 0.04 for k in range(30)] + [500 + k * 0.04 for k in range(30)]
-    clips, ended = run(films.make(films.scenes([60], 160, 96), "film.mkv", times=times, sound=films.tone(3.0)))
+    for lengths in ([60], [30, 30]):  # a jump within a scene, and one with the cut
+        path = films.make(films.scenes(lengths, 160, 96), "film.mkv", times=times, sound=films.tone(3.0))
+        clips, ended = run(path)
+        check_jump(clips, ended)
+
+
+def check_jump(clips: list[Clip], ended: Ended) -> None:
     assert ended.kind is None and [(c.first, c.end) for c in clips] == [(0, 30), (30, 60)]
     assert clips[0].stop == pytest.approx(1.2, abs=0.01) and clips[1].start == 500
     assert all(len(c.audio or b"") == 2 * round((c.stop - c.start) * 16_000) for c in clips)

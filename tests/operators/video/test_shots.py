@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -350,6 +351,29 @@ def test_one_corrupt_packet_is_passed_over(films: Any) -> None:
     path.write_bytes(bytes(data))
     clips, record = split(path)
     assert record["status"] == "done" and 78 <= spans(clips)[-1][1] <= 80
+
+
+def test_damaged_files_never_show_a_bug(films: Any) -> None:
+    made = [
+        films.make(films.scenes([20, 20], 160, 96), "a.mp4", sound=films.tone(1.6)),
+        films.make(films.scenes([20, 20], 160, 96), "b.mkv", sound=films.tone(1.6)),
+        films.make(films.scenes([20, 20], 160, 96), "c.avi", codec="mpeg4"),
+        films.make(films.scenes([20, 20], 160, 96), "d.ts", codec="mpeg4"),
+    ]
+    chance = random.Random(5)
+    operator = SplitShots()
+    for turn in range(60):
+        source = made[turn % len(made)]
+        data = bytearray(source.read_bytes())
+        for _ in range(chance.choice([1, 10, 300])):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        damaged = films.folder / f"damaged{source.suffix}"
+        damaged.write_bytes(data[: chance.choice([len(data), chance.randrange(len(data))])])
+        *clips, record = operator([{"video_id": "v", "uri": str(damaged)}])
+        assert record["n_clips"] == len(clips)
+        kind = record["error"] and record["error"]["kind"]
+        assert kind in (None, "unreadable", "no_video", "decode"), record["error"]
+    operator.close()
 
 
 def test_another_file_than_the_manifest_saw_is_refused(films: Any) -> None:
