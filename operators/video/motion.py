@@ -5,7 +5,8 @@ OpenCV flow through video2dataset; its picture size is not published). Here the 
 over pairs of *neighbouring decoded frames*, sampled twice a second, with OpenCV's DIS flow (Kroeger
 et al., ECCV 2016), in pixels of the analysis size, 256 wide: multiply by source width / 256 for
 source pixels. The flow itself is computed at half that size. Codec motion vectors are not used:
-FFmpeg's export makes every frame dearer than sampled flow makes the whole clip.
+exporting them from FFmpeg costs ten times as much, some codecs have none, and they tell how the
+encoder predicted a block rather than how it moved.
 """
 
 from __future__ import annotations
