@@ -17,8 +17,8 @@ from operators.errors import ConfigurationError
 if TYPE_CHECKING:
     from jobs.configuration import Configuration
     from operators.contract import Operator
+    from pipeline.opening import Run
     from pipeline.progress import Progress, Summary
-    from pipeline.run import Run
 
 Execute = Callable[["Run", Callable[["Progress"], None]], "Summary"]
 
@@ -103,7 +103,7 @@ def _run(job: Job, options: argparse.Namespace, execute: Execute | None) -> int:
 
 
 def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration) -> Run:
-    from pipeline.run import Run
+    from pipeline.opening import Run
 
     if missing := [f"--{name}" for name in ("input", "output") if not getattr(options, name)]:
         raise ConfigurationError(f"{' and '.join(missing)} must be given, e.g. --input videos/ --output out/")
@@ -138,7 +138,7 @@ def _place(where: str) -> str:
 
 def _process(run: Run, options: argparse.Namespace, execute: Execute | None) -> int:
     if options.plan:
-        from pipeline.run import plan
+        from pipeline.plan import plan
 
         print(*plan(run).lines(), sep="\n")
         return 0

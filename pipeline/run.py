@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from time import monotonic
-
-import pyarrow as pa
 
 from operators.errors import ConfigurationError, EngineError, LeaseLost, StorageError
-from pipeline.chain import Stage, check, compose, fingerprint, lineages
+from pipeline.chain import fingerprint, lineages
 from pipeline.cluster import cluster
-from pipeline.commit import Account, Committer
+from pipeline.commit import Committer
 from pipeline.opening import Run, open_run, partition_ids
-from pipeline.progress import Progress, Summary
+from pipeline.plan import Plan, plan
+from pipeline.progress import Summary
 from pipeline.receipt import Receipt
 from pipeline.reconcile import Reconciler
 from pipeline.salvage import CHAIN, PACKAGE, SCHEMA, committed, salvage
 from pipeline.source import Batch
+from pipeline.voice import Report, Voice
 from pipeline.worker import WorkOrder
 from pipeline.writer import ShardOptions
 from store.layout import SHARD_KINDS, parse_attempt_key, parse_shard_key
@@ -26,49 +24,15 @@ from store.lease import Lease
 from store.markers import Marker, latest_generations, read_markers, write_success
 from store.media import MediaOpener
 from store.objects import ObjectStore, open_store
-from store.run_record import RunRecord, package_version
-from store.schema import SCHEMA_VERSION, clip_schema
+from store.run_record import package_version
+from store.schema import SCHEMA_VERSION
 from store.shards import read_shard
 
 __all__ = ["Plan", "Run", "execute", "plan"]
 
-REPORT_SECONDS = 0.5
-"""Least time between two progress reports, so that they cost nothing."""
-
 LEAST_FUSE = 16
 FUSE_SHARE = 0.05
 """Blocks that Ray may lose before the run stops: so many, or this share of the videos."""
-
-Report = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What a run would do: its stages, and the schema that it would write."""
-
-    stages: Sequence[Stage]
-    schema: pa.Schema
-
-    def lines(self) -> list[str]:
-        """The plan for people, a line per stage and operator."""
-        lines = []
-        for number, stage in enumerate(self.stages, 1):
-            needs = f"{stage.cpus:g} CPU" + (f", {stage.gpus:g} GPU" if stage.gpus else "")
-            memory = f", {stage.memory_mb:,} MiB" if stage.memory_mb else ""
-            most = "as many as fit" if stage.actors[1] is None else f"at most {stage.actors[1]}"
-            lines.append(f"stage {number}: {needs}{memory} an actor, at least {stage.actors[0]}, {most}")
-            for operator in stage.operators:
-                writes = ", ".join(operator.writes.names) or "nothing"
-                lines.append(f"  {operator.name:<9} {operator.fingerprint()}  → {writes}")
-        lines.append(f"written: {len(self.schema)} columns in clips/ and failed/, one record a video in videos/")
-        return lines
-
-
-def plan(run: Run) -> Plan:
-    """Check the chain and compose it. Raises `ChainError` or `ConfigurationError`; starts nothing."""
-    check(run.chain)
-    schema = clip_schema([operator.writes for operator in run.chain], run.keep_media)
-    return Plan(stages=compose(run.chain), schema=schema)
 
 
 def execute(run: Run, on_progress: Report | None = None) -> Summary:
@@ -81,7 +45,7 @@ def execute(run: Run, on_progress: Report | None = None) -> Summary:
     if run.partition_size < 1:
         raise ConfigurationError("--partition-size must be at least 1")
     store = open_store(run.output)
-    voice = _Voice(on_progress)
+    voice = Voice(on_progress)
     voice.say("starting", f"opening {store.url}")
     lease = Lease.acquire(
         store,
@@ -96,56 +60,10 @@ def execute(run: Run, on_progress: Report | None = None) -> Summary:
         return _Driver(run, planned, store, lease, voice).drive()
 
 
-class _Voice:
-    """Turns what the driver knows into progress reports."""
-
-    def __init__(self, report: Report | None) -> None:
-        self._report = report
-        self._begun = monotonic()
-        self._last = 0.0
-        self.notes: list[str] = []
-        self.record: RunRecord | None = None
-        self.account = Account()
-        self.committer: Committer | None = None
-        self.resumed = 0
-
-    def note(self, text: str) -> None:
-        """Say something that the summary repeats."""
-        self.notes.append(text)
-        self.say("starting", text)
-
-    def say(self, phase: str, note: str = "", *, always: bool = True) -> None:
-        """Report; unless `always`, at most every `REPORT_SECONDS`."""
-        if self._report is None or (not always and monotonic() - self._last < REPORT_SECONDS):
-            return
-        self._last = monotonic()
-        self._report(self.progress(phase, note))
-
-    def progress(self, phase: str, note: str = "") -> Progress:
-        """A snapshot."""
-        total = self.account.plus(self.committer.ledgers if self.committer else {})
-        return Progress(
-            phase=phase,
-            note=note,
-            videos_total=self.record.n_videos if self.record else 0,
-            videos_done=total.videos["done"],
-            videos_partial=total.videos["partial"],
-            videos_failed=total.videos["failed"],
-            videos_resumed=self.resumed,
-            clips_kept=total.clips["kept"],
-            clips_dropped=total.clips["dropped"],
-            clips_failed=total.clips["failed"],
-            partitions_total=self.record.n_partitions if self.record else 0,
-            partitions_committed=len(self.committer.generations) if self.committer else 0,
-            video_seconds=total.video_seconds,
-            elapsed=monotonic() - self._begun,
-        )
-
-
 class _Driver:
     """One run of the graph over what is missing."""
 
-    def __init__(self, run: Run, planned: Plan, store: ObjectStore, lease: Lease, voice: _Voice) -> None:
+    def __init__(self, run: Run, planned: Plan, store: ObjectStore, lease: Lease, voice: Voice) -> None:
         self._run, self._plan, self._store, self._lease, self._voice = run, planned, store, lease, voice
         self._record, reuse = open_run(run, store)
         chain = fingerprint(lineages(run.chain))

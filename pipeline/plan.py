@@ -1,0 +1,41 @@
+"""The plan of a run: its chain checked and composed, and the schema that it would write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline.chain import Stage, check, compose
+from pipeline.opening import Run
+from store.schema import clip_schema
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run would do: its stages, and the schema that it would write."""
+
+    stages: Sequence[Stage]
+    schema: pa.Schema
+
+    def lines(self) -> list[str]:
+        """The plan for people, a line per stage and operator."""
+        lines = []
+        for number, stage in enumerate(self.stages, 1):
+            needs = f"{stage.cpus:g} CPU" + (f", {stage.gpus:g} GPU" if stage.gpus else "")
+            memory = f", {stage.memory_mb:,} MiB" if stage.memory_mb else ""
+            most = "as many as fit" if stage.actors[1] is None else f"at most {stage.actors[1]}"
+            lines.append(f"stage {number}: {needs}{memory} an actor, at least {stage.actors[0]}, {most}")
+            for operator in stage.operators:
+                writes = ", ".join(operator.writes.names) or "nothing"
+                lines.append(f"  {operator.name:<9} {operator.fingerprint()}  → {writes}")
+        lines.append(f"written: {len(self.schema)} columns in clips/ and failed/, one record a video in videos/")
+        return lines
+
+
+def plan(run: Run) -> Plan:
+    """Check the chain and compose it. Raises `ChainError` or `ConfigurationError`; starts nothing."""
+    check(run.chain)
+    schema = clip_schema([operator.writes for operator in run.chain], run.keep_media)
+    return Plan(stages=compose(run.chain), schema=schema)
