@@ -27,7 +27,7 @@ import psutil
 
 import store
 from benchmarks.chaos_job import CALL_LOG
-from pipeline.attempts import STRIKES, read_attempts
+from pipeline.attempts import STRIKES, Attempt, read_attempts
 from store.layout import parse_shard_key
 from store.markers import latest_generations, read_markers
 from store.objects import open_store
@@ -146,17 +146,17 @@ class _Killer:
 
     def _strike(self, process: subprocess.Popen[bytes]) -> bool:
         family = _family(process.pid)
-        workers = [p for p in family if _names(p, "VideoStage")]
-        decoders = [p for p in family if _names(p, DECODER)]
-        victims = [("driver", None), *(("worker", p) for p in workers), *(("decoder", p) for p in decoders)]
-        kind = self._dice.choice(sorted({kind for kind, _ in victims}))
-        if kind != "driver" and self._near_a_verdict():
-            kind = "driver"
+        victims = {
+            "driver": [None],
+            "worker": [p for p in family if _names(p, "VideoStage")],
+            "decoder": [p for p in family if _names(p, DECODER)],
+        }
+        kind = self._dice.choice(self._allowed([kind for kind, found in victims.items() if found]))
+        if kind == "nobody":
+            return False
         self._report.kills[kind] += 1
         if kind != "driver":
-            chosen = self._dice.choice([p for k, p in victims if k == kind])
-            if chosen is not None:
-                _kill([chosen])
+            _kill([self._dice.choice(victims[kind])])
             return False
         process.kill()
         process.wait()
@@ -164,15 +164,25 @@ class _Killer:
         _kill(alive)
         return True
 
-    def _near_a_verdict(self) -> bool:
-        """Whether one more witnessed death could become a verdict, which would change the rows by design."""
+    def _allowed(self, kinds: list[str]) -> list[str]:
+        """Whom to kill without bringing a video nearer to its verdict, which would change the rows by design.
+
+        A video may lose its process twice, and may be alone with two drivers that die.
+        """
         objects = open_store(str(self._output))
         run = read_run(objects)
         for partition in range(run.n_partitions if run else 0):
-            tries = Counter(attempt.video_id for attempt in read_attempts(objects, partition))
-            if any(count >= STRIKES - 1 for count in tries.values()):
-                return True
-        return False
+            tries: dict[str, list[Attempt]] = {}
+            for attempt in read_attempts(objects, partition):
+                tries.setdefault(attempt.video_id, []).append(attempt)
+            for attempts in tries.values():
+                if sum(attempt.alone for attempt in attempts) >= STRIKES - 1:
+                    return ["nobody"]
+                witnessed = Counter(attempt.session for attempt in attempts)
+                deaths = sum(bool(attempt.ended) for attempt in attempts) + max(witnessed.values()) - 1
+                if deaths >= STRIKES - 1:
+                    kinds = [kind for kind in kinds if kind == "driver"]
+        return kinds
 
 
 def _start(videos: Path, output: Path, calls: Path) -> subprocess.Popen[bytes]:

@@ -6,6 +6,7 @@ input ends, which is when its parent has gone. It imports neither Arrow nor anyt
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import json
 import os
@@ -50,11 +51,10 @@ def _guarded(pass_: Iterator[Event]) -> Iterator[Event]:
         for event in pass_:
             clips = event.index + 1 if isinstance(event, Clip) else clips
             yield event
-    except MemoryError as problem:
-        kind, message = ErrorKind.OUT_OF_MEMORY, f"decoding ran out of memory ({problem}); raise shots.memory_mb"
-        yield Ended(clips=clips, frames=0, duration=None, kind=kind, message=message)
     except Exception as problem:
         kind, message = ErrorKind.INTERNAL, f"{type(problem).__name__}: {problem}"
+        if isinstance(problem, MemoryError) or getattr(problem, "errno", None) in (errno.ENOMEM, errno.EAGAIN):
+            kind, message = ErrorKind.OUT_OF_MEMORY, f"decoding ran out of memory ({problem}); raise shots.memory_mb"
         yield Ended(clips=clips, frames=0, duration=None, kind=kind, message=message)
 
 

@@ -49,6 +49,10 @@ class Limits:
     memory_mb: int = 1500
 
 
+_SPOILED = (ErrorKind.OUT_OF_MEMORY, ErrorKind.INTERNAL)
+"""Ends after which the child may hold memory or state of the video that went wrong: the next gets a fresh one."""
+
+
 class DecodingProcess:
     """Runs passes over videos in a child process, one at a time, starting one where none lives."""
 
@@ -95,7 +99,10 @@ class DecodingProcess:
                     clips = event.index + 1
                 elif isinstance(event, Progress):
                     clips, frames = max(clips, event.clips), event.frames
-                done = isinstance(event, Ended)
+                if isinstance(event, Ended):
+                    done = True
+                    if event.kind in _SPOILED:
+                        self.close()
                 yield event
                 if done:
                     return

@@ -129,7 +129,7 @@ def test_cpu_time_is_limited(film: Path) -> None:
 def test_memory_is_limited(films: Any) -> None:
     big = films.make([films.scene(1, 3840, 2160)] * 20, options={"preset": "ultrafast"})
     small = films.make(films.scenes([20], 160, 96), "small.mp4")
-    process = DecodingProcess(Limits(memory_mb=150))
+    process = DecodingProcess(Limits(memory_mb=200))
     try:
         _, ended = rest(process.watch(big, OPTIONS))
         assert ended.kind == "out_of_memory", ended
