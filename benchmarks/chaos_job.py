@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         output=output,
         chain=chain(),
         partition_size=3,
-        lease_term=6.0,
+        lease_term=30.0,
         shard_seconds=1.0,
     )
     return execute(run).exit_code

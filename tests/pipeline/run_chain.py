@@ -111,7 +111,7 @@ def write_film(path: Path, shots: Sequence[int], rate: int = 12) -> None:
 
 def small_run(videos: Path, output: Path | str, operators: Sequence[Operator], **options: Any) -> Run:
     """A run with partitions of two videos and frequent shards."""
-    defaults: dict[str, Any] = {"partition_size": 2, "shard_seconds": 0.5, "lease_term": 6.0}
+    defaults: dict[str, Any] = {"partition_size": 2, "shard_seconds": 0.5, "lease_term": 30.0}
     return Run(job="test", input=str(videos), output=str(output), chain=operators, **{**defaults, **options})
 
 
@@ -121,7 +121,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("input", type=Path)
     parser.add_argument("output")
     parser.add_argument("--pause", type=float, default=0.0)
-    parser.add_argument("--term", type=float, default=6.0)
+    parser.add_argument("--term", type=float, default=30.0)
     parser.add_argument("--take-over", action="store_true")
     given = parser.parse_args(argv)
     run = small_run(

@@ -69,12 +69,12 @@ def test_nothing_is_lost_doubled_or_annotated_twice_under_kills(tmp_path: Path) 
 def test_a_driver_that_wakes_up_after_it_was_taken_over_changes_nothing(four_films: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     attempts = output / "attempts"
-    first = start(four_films, output, "--pause", "0.5", "--term", "3")
+    first = start(four_films, output, "--pause", "0.5", "--term", "8")
     second = None
     try:
         wait_for(lambda: any(attempts.rglob("*.json")))
         os.kill(first.pid, signal.SIGSTOP)
-        second = start(four_films, output, "--pause", "0.5", "--term", "3")
+        second = start(four_films, output, "--pause", "0.5", "--term", "8")
         _, complaint = second.communicate(timeout=240)
         assert second.returncode == 0, complaint
         before = rows_of(str(output))

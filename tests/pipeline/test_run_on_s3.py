@@ -48,7 +48,7 @@ def test_s3_that_fails_a_tenth_of_its_requests_changes_nothing(
 ) -> None:
     output = f"s3://{moto.new_bucket()}/runs/one"
     with FaultyProxy(moto.url, rate=0.1, seed=5, lose=r"PUT .*/commits/") as proxy:
-        done = run_job(str(films), output, "--term", "12", **moto.environment(proxy.url))
+        done = run_job(str(films), output, "--term", "30", **moto.environment(proxy.url))
         assert done.returncode == 0, done.stderr
         assert proxy.faults > 5
     for name, value in moto.environment().items():
@@ -61,7 +61,7 @@ def test_storage_that_ignores_conditions_is_found_out_and_said(
     films: Path, undisturbed: dict[str, dict[str, Any]], rclone: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = f"s3://{rclone.new_bucket()}/run"
-    done = run_job(str(films), output, "--term", "12", **rclone.environment())
+    done = run_job(str(films), output, "--term", "30", **rclone.environment())
     assert done.returncode == 0, done.stderr
     assert "ignores conditional writes" in done.stdout
     for name, value in rclone.environment().items():
