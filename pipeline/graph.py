@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, cast
@@ -12,6 +12,7 @@ from typing import Any, cast
 import pyarrow as pa
 from ray.data import ActorPoolStrategy, DataContext, Dataset, ExecutionOptions, read_datasource
 
+from operators.contract import Row
 from pipeline.chain import Stage, pool_sizes
 from pipeline.cluster import Capacity
 from pipeline.meter import Meter
@@ -50,12 +51,7 @@ class VideoStage:
         for row in batch.to_pylist():
             task = from_row(row)
             meter = Meter(self._stage.operators)
-            rows = self._worker.rows(task, meter)
-            if self._passes is not None:
-                yield from to_blocks(with_tallies(rows, meter), self._passes)
-                continue
-            for receipt in new_writer(self._order, meter).write(rows):
-                yield _table(receipt)
+            yield from _output(self._order, self._passes, self._worker.rows(task, meter), meter)
 
 
 class ClipStage:
@@ -68,12 +64,16 @@ class ClipStage:
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         for _, group in groupby(from_block(batch), key=itemgetter("partition")):
             meter = Meter(self._stage.operators)
-            rows = self._worker.rows(group, meter)
-            if self._passes is not None:
-                yield from to_blocks(with_tallies(rows, meter), self._passes)
-                continue
-            for receipt in new_writer(self._order, meter).write(rows):
-                yield _table(receipt)
+            yield from _output(self._order, self._passes, self._worker.rows(group, meter), meter)
+
+
+def _output(order: WorkOrder, passes: pa.Schema | None, rows: Iterable[Row], meter: Meter) -> Iterator[pa.Table]:
+    """What a stage hands on: blocks of `passes` for the next stage, or receipts where there is none."""
+    if passes is not None:
+        yield from to_blocks(with_tallies(rows, meter), passes)
+        return
+    for receipt in new_writer(order, meter).write(rows):
+        yield _table(receipt)
 
 
 def receipts(
