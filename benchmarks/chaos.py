@@ -3,8 +3,9 @@
     python -m benchmarks.chaos --kills 50 --videos FOLDER
 
 The job runs once undisturbed. Then it runs on the same videos while its driver, its Ray workers and
-its decoding processes are killed (SIGKILL) at random moments, and is started again until it is done.
-At the end both runs must hold the same rows. Only processes that this program started are killed.
+its decoding processes are killed (SIGKILL) at random moments, and is started again until it is done, on
+as many outputs as it takes for all kills. At the end all must hold the same rows as the undisturbed
+run. Only processes that this program started are killed.
 """
 
 from __future__ import annotations
@@ -38,15 +39,19 @@ from store.verify import verify
 DECODER = "operators.video.decoder"
 """Module that a decoding process runs."""
 
-PATIENCE = 1_800.0
+PATIENCE = 5_400.0
 """Seconds without an end, after which the whole thing counts as hung."""
 
 
 @dataclass
 class Report:
-    """What the kills did. `calls` counts clips that were annotated, `repeated` those of them again."""
+    """What the kills did. `calls` counts clips that were annotated, `repeated` those of them again.
+
+    `storms` are jobs on outputs of their own, `starts` their drivers, `clips` those of one job.
+    """
 
     kills: Counter[str] = field(default_factory=Counter)
+    storms: int = 0
     starts: int = 0
     clips: int = 0
     lost: int = 0
@@ -54,9 +59,19 @@ class Report:
     changed: int = 0
     reannotated: int = 0
     calls: int = 0
-    repeated_share: float = 0.0
+    repeated: int = 0
     findings: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+    @property
+    def killed(self) -> int:
+        """Kills of all kinds."""
+        return self.kills.total()
+
+    @property
+    def repeated_share(self) -> float:
+        """Clips annotated again, because they were in flight, over clips annotated."""
+        return self.repeated / (self.calls - self.repeated) if self.calls > self.repeated else 0.0
 
     @property
     def clean(self) -> bool:
@@ -81,28 +96,42 @@ def rows_of(output: str) -> dict[str, dict[str, Any]]:
 
 
 def chaos(videos: Path, kills: int, seed: int, folder: Path, mean_seconds: float = 8.0) -> Report:
-    """Run the job undisturbed and under `kills` kills in `folder`, and compare."""
+    """Run the job undisturbed, then under `kills` kills in `folder`, and compare.
+
+    A job that is done before its last kill is followed by another on a new output.
+    """
     begun = time.monotonic()
-    calm, stormy = folder / "calm", folder / "stormy"
+    calm = folder / "calm"
     _start(videos, calm, folder / "calm.calls").wait()
     report = Report()
-    killer = _Killer(stormy, random.Random(seed), mean_seconds, report)
-    sessions: list[tuple[set[str], Path]] = []
-    while time.monotonic() - begun < PATIENCE:
-        calls = folder / f"session-{report.starts:03d}.calls"
-        sessions.append((visible_clips(str(stormy)), calls))
-        process = _start(videos, stormy, calls)
-        report.starts += 1
-        if killer.harass(process, kills):
+    dice = random.Random(seed)
+    while (before := report.killed) < kills and time.monotonic() - begun < PATIENCE:
+        report.storms += 1
+        _storm(videos, calm, folder / f"storm-{report.storms}", report, _Killer(dice, mean_seconds, report), kills)
+        if report.killed == before:
+            report.findings.append("a job was done before anything could be killed: give more videos")
             break
-    _compare(str(calm), str(stormy), report)
-    logged = [_read_calls(calls) for _, calls in sessions]
-    report.reannotated = sum(len(seen & set(log)) for (seen, _), log in zip(sessions, logged, strict=True))
-    report.calls = sum(map(len, logged))
-    distinct = len(set().union(*logged)) if logged else 0
-    report.repeated_share = (report.calls - distinct) / distinct if distinct else 0.0
     report.seconds = time.monotonic() - begun
     return report
+
+
+def _storm(videos: Path, calm: Path, folder: Path, report: Report, killer: _Killer, kills: int) -> None:
+    """One job under kills, started again until it is done."""
+    folder.mkdir()
+    output, begun = folder / "output", time.monotonic()
+    sessions: list[tuple[set[str], Path]] = []
+    while time.monotonic() - begun < PATIENCE:
+        calls = folder / f"session-{len(sessions):03d}.calls"
+        sessions.append((visible_clips(str(output)), calls))
+        process = _start(videos, output, calls)
+        report.starts += 1
+        if killer.harass(process, output, kills):
+            break
+    _compare(str(calm), str(output), report)
+    logged = [_read_calls(calls) for _, calls in sessions]
+    report.reannotated += sum(len(seen & set(log)) for (seen, _), log in zip(sessions, logged, strict=True))
+    report.calls += sum(map(len, logged))
+    report.repeated += sum(map(len, logged)) - len(set().union(*logged))
 
 
 def visible_clips(output: str) -> set[str]:
@@ -118,18 +147,18 @@ def visible_clips(output: str) -> set[str]:
 
 
 class _Killer:
-    def __init__(self, output: Path, dice: random.Random, mean_seconds: float, report: Report) -> None:
-        self._output, self._dice, self._mean, self._report = output, dice, mean_seconds, report
+    def __init__(self, dice: random.Random, mean_seconds: float, report: Report) -> None:
+        self._dice, self._mean, self._report = dice, mean_seconds, report
 
-    def harass(self, process: subprocess.Popen[bytes], kills: int) -> bool:
+    def harass(self, process: subprocess.Popen[bytes], output: Path, kills: int) -> bool:
         """Kill parts of a running job until it ends or its driver is killed; True when it ended by itself."""
         self._await_workers(process)
-        while sum(self._report.kills.values()) < kills:
+        while self._report.killed < kills:
             try:
                 process.wait(timeout=self._dice.expovariate(1 / self._mean))
                 return self._ended(process)
             except subprocess.TimeoutExpired:
-                if self._strike(process):
+                if self._strike(process, output):
                     return False
         process.wait(timeout=PATIENCE)
         return self._ended(process)
@@ -144,14 +173,14 @@ class _Killer:
             self._report.findings.append(f"the job ended with exit code {process.returncode}")
         return True
 
-    def _strike(self, process: subprocess.Popen[bytes]) -> bool:
+    def _strike(self, process: subprocess.Popen[bytes], output: Path) -> bool:
         family = _family(process.pid)
         victims = {
             "driver": [None],
             "worker": [p for p in family if _names(p, "VideoStage")],
             "decoder": [p for p in family if _names(p, DECODER)],
         }
-        kind = self._dice.choice(self._allowed([kind for kind, found in victims.items() if found]))
+        kind = self._dice.choice(self._allowed(output, [kind for kind, found in victims.items() if found]))
         if kind == "nobody":
             return False
         self._report.kills[kind] += 1
@@ -164,12 +193,12 @@ class _Killer:
         _kill(alive)
         return True
 
-    def _allowed(self, kinds: list[str]) -> list[str]:
+    def _allowed(self, output: Path, kinds: list[str]) -> list[str]:
         """Whom to kill without bringing a video nearer to its verdict, which would change the rows by design.
 
         A video may lose its process twice, and may be alone with two drivers that die.
         """
-        objects = open_store(str(self._output))
+        objects = open_store(str(output))
         run = read_run(objects)
         for partition in range(run.n_partitions if run else 0):
             tries: dict[str, list[Attempt]] = {}
@@ -227,9 +256,9 @@ def _read_calls(path: Path) -> list[str]:
 def _compare(calm: str, stormy: str, report: Report) -> None:
     expected, found = rows_of(calm), rows_of(stormy)
     report.clips = sum(key.startswith("clip:") for key in expected)
-    report.doubled = found.pop("doubled", {"count": 0})["count"]
-    report.lost = len(expected.keys() - found.keys())
-    report.changed = sum(found[key] != row for key, row in expected.items() if key in found)
+    report.doubled += found.pop("doubled", {"count": 0})["count"]
+    report.lost += len(expected.keys() - found.keys())
+    report.changed += sum(found[key] != row for key, row in expected.items() if key in found)
     report.findings += [f"not in the calm run: {key}" for key in sorted(found.keys() - expected.keys())]
     objects = open_store(stormy)
     report.findings += [f"{finding.key}: {finding.problem}" for finding in verify(objects)]
@@ -249,7 +278,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="rushes-chaos-") as folder:
         report = chaos(options.videos, options.kills, options.seed, Path(folder), options.mean_seconds)
-    print(json.dumps({**vars(report), "kills": dict(report.kills)}, indent=2))
+    print(
+        json.dumps(
+            {**vars(report), "kills": dict(report.kills), "repeated_share": round(report.repeated_share, 4)}, indent=2
+        )
+    )
     return 0 if report.clean else 1
 
 

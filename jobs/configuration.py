@@ -58,12 +58,14 @@ class Configuration:
         return [kind(self.operators[kind.name]) for kind in self.classes]
 
     def operator_settings(self) -> dict[str, Any]:
-        """Every operator's settings as JSON values, by name."""
-        return {name: settings.model_dump(mode="json") for name, settings in self.operators.items()}
+        """Every operator's settings that a row can depend on, as JSON values, by name."""
+        return {name: settings.identity() for name, settings in self.operators.items()}
 
     def to_yaml(self) -> str:
         """A YAML text that `--config` takes to give this configuration again."""
-        sections = {RUN: self.run.model_dump(mode="json"), **self.operator_settings()}
+        sections = {
+            name: settings.model_dump(mode="json") for name, settings in ((RUN, self.run), *self.operators.items())
+        }
         return dump_yaml(sections)
 
 

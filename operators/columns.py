@@ -64,7 +64,9 @@ QUALITY = (
     _field("contrast", pa.float32(), "0–1", "standard deviation of luma"),
     _field("exposure", pa.float32(), "0–1", "share of pixels neither crushed nor clipped"),
     _field("colourfulness", pa.float32(), "", "Hasler and Süsstrunk's M3"),
+    _field("image_embedding", _floats, "", "image embedding, mean over the keyframes, unit length (models only)"),
     _field("ocr_score", pa.float32(), "0–1", "area of text boxes over frame area, mean over the keyframes", M),
+    _field("screen_text", _texts, "", "text read at each keyframe, one string each; untrusted text (models only)"),
     _field("aesthetic_score", _floats, "1–10", "LAION aesthetic predictor at the keyframes (models only)", M),
 )
 
@@ -79,7 +81,8 @@ SCENE = (
     _field("faces", pa.list_(pa.int32()), "", "faces found at each keyframe"),
     _field("person_height", pa.float32(), "0–1", "height of the largest person over frame height"),
     _field("person_position", pa.string(), "", "left | centre | right; null without a person"),
-    _field("view_scale", pa.string(), "", "shot scale from face and body size; empty when no person was found", M),
+    _field("person_scale", pa.string(), "", "shot scale from face and body size; empty when no person was found"),
+    _field("view_scale", pa.string(), "", "shot scale in words: `person_scale`, or a model's answer", M),
     _field("movement", pa.string(), "", "camera movement in words", M),
     _field("speed", pa.string(), "", "pace of the motion in words", M),
     _field("dominant_colours", _texts, "", "names of the main colours, largest first"),
@@ -95,6 +98,7 @@ AUDIO = (
     _field("music_share", pa.float32(), "0–1", "share of the clip that sounds like music"),
     _field("silence_share", pa.float32(), "0–1", "share of the clip under the silence floor"),
     _field("audio_tags", pa.list_(STRUCTS["tag"]), "", "tags with scores from 0 to 1, largest first"),
+    _field("audio_embedding", _floats, "", "sound embedding, mean over the windows, unit length (models only)"),
     _field("tempo", pa.float32(), "beats/min", "tempo, where music was found"),
     _field("key", pa.string(), "", "musical key, such as 'A minor', where music was found"),
     _field("energy", _floats, "dBFS", "RMS level of each second"),
@@ -114,6 +118,7 @@ SPEECH = (
 FUSION = (
     _field("polish_caption", pa.string(), "", "the picture's caption, rewritten", M),
     _field("merge_caption", pa.string(), "", "one paragraph: the picture leads, music and speech keep their place", M),
+    _field("merge_fallback", pa.string(), "", "why a model's text was refused and the stated one stands; else null"),
 )
 
 BOOKKEEPING = (

@@ -13,14 +13,14 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from operators.errors import ErrorKind, RowError, RowFailure
 
@@ -36,21 +36,45 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
+    def identity(self) -> dict[str, Any]:
+        """The settings that a row can depend on, as JSON values: all but those made with `tuning`."""
+        values = self.model_dump(mode="json")
+        return {name: value for name, value in values.items() if not _is_tuning(type(self), name)}
+
+
+def tuning(default: Any, **constraints: Any) -> Any:
+    """A pydantic field that decides where and how fast an operator runs, never what it writes.
+
+    It is left out of the fingerprint, so that a run can go on with another value.
+    """
+    return Field(default=default, json_schema_extra={TUNING: True}, **constraints)
+
+
+TUNING = "tuning"
+
+
+def _is_tuning(settings: type[Settings], name: str) -> bool:
+    extra = settings.model_fields[name].json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get(TUNING))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
     """What one instance (one Ray actor) of an operator occupies.
 
-    `cpus` and `gpus` are logical Ray quantities, `memory_mb` is resident memory in MiB, `batch` the
-    number of rows given to `annotate` at once, `actors` the pool's (minimum, maximum), where None
-    means "as many as fit".
+    `cpus` and `gpus` are logical Ray quantities, `memory_mb` is resident memory in MiB, `gpu_memory_mb`
+    the same on the GPU, `batch` the number of rows given to `annotate` at once, `actors` the pool's
+    (minimum, maximum), where None means "as many as fit". `concurrency` is the number of batches that
+    one instance works on at once, each in a thread of its own: more than 1 needs a thread-safe operator.
     """
 
     cpus: float = 1.0
     gpus: float = 0.0
     memory_mb: int = 0
+    gpu_memory_mb: int = 0
     batch: int = 1
     actors: tuple[int, int | None] = (1, None)
+    concurrency: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +88,21 @@ class Media:
 
 OpenMedia = Callable[[str], AbstractContextManager[Media]]
 """Opens a URI as a local file for the length of a `with` block. Raises `RowFailure` (unreadable, refused)."""
+
+
+class ModelStore(Protocol):
+    """Where model files lie in object storage. Handed to operators by the pipeline, as `OpenMedia` is."""
+
+    def listing(self, url: str) -> Mapping[str, tuple[int, str]]:
+        """Files under the prefix `url` by their relative names: size in bytes and ETag.
+
+        Raises `ConfigurationError` where nothing can be listed.
+        """
+        ...
+
+    def fetch(self, url: str) -> Path:
+        """The files under `url` as a folder on this machine's disk, kept for later processes."""
+        ...
 
 
 class Operator(ABC):
@@ -83,6 +122,7 @@ class Operator(ABC):
     def __init__(self, settings: Settings | None = None, *, open_media: OpenMedia | None = None) -> None:
         self.settings: Any = settings if settings is not None else self.Settings()
         self.open_media = open_media
+        self.model_store: ModelStore | None = None
 
     def setup(self) -> None:
         """Load models and import heavy libraries; called once per process, before any row.
@@ -102,7 +142,7 @@ class Operator(ABC):
         facts = {
             "operator": f"{type(self).__module__}.{type(self).__qualname__}",
             "version": self.version,
-            "settings": self.settings.model_dump(mode="json"),
+            "settings": self.settings.identity(),
             "revision": self.revision(),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
@@ -116,16 +156,23 @@ class ClipOperator(Operator):
     """An operator that adds columns to clips, one result per clip.
 
     Subclasses write `annotate`. Video records, clips with an error and clips dropped earlier pass
-    through. Clips are gathered to `resources.batch`; where a batch raises, its clips are tried one
-    by one, so that only the guilty one fails.
+    through. Clips are gathered to `resources.batch`; a batch that raises is halved and tried again until
+    the guilty clips are alone, so that only those fail.
     """
 
     on_dropped: ClassVar[bool] = False
     """Whether clips with a `drop_reason` are annotated too (measures that thresholds read later)."""
 
     @abstractmethod
-    def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
-        """Columns for each clip, in order: dictionaries with keys from `writes`. Must not change `clips`."""
+    def annotate(self, clips: Sequence[Row]) -> Sequence[Row | RowFailure]:
+        """Columns for each clip, in order: dictionaries with keys from `writes`. Must not change `clips`.
+
+        A `RowFailure` in the place of a dictionary fails that clip alone. The key "provenance" may name
+        another author for some of the columns, {column: "operator/version@revision"}.
+        """
+
+    def recover(self, problem: Exception, clips: int) -> None:
+        """Called after a batch of `clips` raised, before its halves are tried: free what it held."""
 
     def wants(self, row: Row) -> bool:
         """Whether this row is for `annotate`."""
@@ -150,43 +197,55 @@ class ClipOperator(Operator):
         clips = [row for row in rows if self.wants(row)]
         results = iter(self._results(clips))
         for row in rows:
-            if not self.wants(row):
-                yield row
-                continue
-            result = next(results)
-            if "error" in result:
-                yield {**row, **result}
-            else:
-                yield {**row, **result, "provenance": {**(row.get("provenance") or {}), **self._credit(result)}}
+            yield self._joined(row, next(results)) if self.wants(row) else row
 
-    def _results(self, clips: list[Row]) -> list[Row]:
+    def _joined(self, row: Row, result: Row | RowFailure) -> Row:
+        if isinstance(result, RowFailure):
+            return {**row, "error": row_error(self.name, result)}
+        columns = {name: value for name, value in result.items() if name != PROVENANCE}
+        credit = {**self._credit(columns), **result.get(PROVENANCE, {})}
+        return {**row, **columns, PROVENANCE: {**(row.get(PROVENANCE) or {}), **credit}}
+
+    def _results(self, clips: Sequence[Row]) -> list[Row | RowFailure]:
         if not clips:
             return []
         try:
             return self._checked(clips, self.annotate(clips))
         except Exception as problem:
+            self.recover(problem, len(clips))
             if len(clips) == 1:
-                return [{"error": row_error(self.name, problem)}]
-            return [result for clip in clips for result in self._results([clip])]
+                return [_as_failure(problem)]
+        half = len(clips) // 2
+        return [*self._results(clips[:half]), *self._results(clips[half:])]
 
-    def _checked(self, clips: list[Row], results: Sequence[Row]) -> list[Row]:
+    def _checked(self, clips: Sequence[Row], results: Sequence[Row | RowFailure]) -> list[Row | RowFailure]:
         if len(results) != len(clips):
             raise RowFailure(ErrorKind.BAD_OUTPUT, f"{len(results)} results for {len(clips)} clips")
         for result in results:
-            if strangers := set(result) - set(self.writes.names):
+            if isinstance(result, RowFailure):
+                continue
+            if strangers := set(result) - {*self.writes.names, PROVENANCE}:
                 raise RowFailure(ErrorKind.BAD_OUTPUT, f"columns not declared in writes: {sorted(strangers)}")
         return list(results)
 
-    def _credit(self, result: Row) -> dict[str, str]:
+    def _credit(self, columns: Row) -> dict[str, str]:
         author = f"{self.name}/{self.version}" + (f"@{self.revision()}" if self.revision() else "")
-        return {column: author for column, value in result.items() if value is not None}
+        return {column: author for column, value in columns.items() if value is not None}
+
+
+PROVENANCE = "provenance"
+
+
+def _as_failure(problem: Exception) -> RowFailure:
+    error = row_error("", problem)
+    return RowFailure(ErrorKind(error["kind"]), error["message"])
 
 
 def row_error(operator: str, problem: BaseException) -> RowError:
     """The `error` column for an exception: kind from `RowFailure`, else out_of_memory or internal."""
     if isinstance(problem, RowFailure):
         kind = problem.kind
-    elif isinstance(problem, MemoryError):
+    elif isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError":  # torch's is no MemoryError
         kind = ErrorKind.OUT_OF_MEMORY
     else:
         kind = ErrorKind.INTERNAL

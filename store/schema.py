@@ -24,7 +24,7 @@ from operators.columns import STANDARD, STRUCTS, TRANSIENT, select
 from operators.contract import Row
 from operators.errors import ChainError, ErrorKind, RowError, RowFailure
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raise it whenever the name or type of a standard column changes; written to run.json and every footer."""
 
 RESERVED = frozenset({"record", "uri", "reused", *(field.name for field in TRANSIENT)})

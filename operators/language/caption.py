@@ -23,12 +23,15 @@ class StatedCaption(ClipOperator):
     """Puts a clip's measures into plain sentences; `objects` holds only what a detector found."""
 
     name = "caption"
+    version = 2
     reads = (
-        "keyframes", "people", "faces", "person_position", "view_scale", "brightness", "contrast", "colourfulness",
+        "keyframes", "people", "faces", "person_position", "person_scale", "brightness", "contrast", "colourfulness",
         "ocr_score", "of_score", "motion_residual", "pan_x", "pan_y", "zoom", "video_fps",
         "keyframe_times",
     )  # fmt: skip
-    writes = select("frame_caption", "caption", "movement", "speed", "dominant_colours", "objects", "background")
+    writes = select(
+        "frame_caption", "caption", "view_scale", "movement", "speed", "dominant_colours", "objects", "background"
+    )
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
         return [self._columns(clip) for clip in clips]
@@ -41,6 +44,7 @@ class StatedCaption(ClipOperator):
         return {
             "frame_caption": [frame_sentence(frame, found) for frame, found in zip(frames, faces, strict=True)],
             "caption": " ".join(sentences(certain, colours, moves)) or None,
+            "view_scale": clip.get("person_scale"),
             "movement": phrases.movement(moves),
             "speed": phrases.pace(clip),
             "dominant_colours": colours,
@@ -112,7 +116,7 @@ def _who(clip: Mapping[str, Any]) -> str | None:
     people = clip.get("people")
     if not people:
         return None
-    scale, side = clip.get("view_scale"), clip.get("person_position")
+    scale, side = clip.get("person_scale"), clip.get("person_position")
     who = "one person" if people == 1 else f"{phrases.number(people)} people"
     opening = phrases.with_article(scale) if scale else "the picture"
     where = ""

@@ -68,8 +68,9 @@ class People(ClipOperator):
     """MediaPipe's face detectors (near and far) and pose landmarker on the three keyframes."""
 
     name = "people"
+    version = 2
     reads = ("keyframes",)
-    writes = select("people", "faces", "person_height", "person_position", "view_scale")
+    writes = select("people", "faces", "person_height", "person_position", "person_scale")
     Settings = PeopleSettings
 
     NETWORKS: ClassVar = (networks.FACES_NEAR, networks.FACES_FAR, networks.POSE_DETECTOR, networks.POSE_LANDMARKS)
@@ -117,7 +118,7 @@ def summary(sightings: Sequence[Sighting]) -> Row:
         "faces": [len(sighting.faces) for sighting in sightings],
         "person_height": None,
         "person_position": None,
-        "view_scale": "",
+        "person_scale": "",
     }
     if people == 0:
         return columns
@@ -131,7 +132,7 @@ def summary(sightings: Sequence[Sighting]) -> Row:
         middle = float(np.median([pose.box.centre[0] for pose in track]))
     columns["person_height"] = person_height(sightings, tracks)
     columns["person_position"] = "left" if middle < LEFT else "right" if middle > RIGHT else "centre"
-    columns["view_scale"] = view_scale(face_height)
+    columns["person_scale"] = view_scale(face_height)
     return columns
 
 

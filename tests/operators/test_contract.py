@@ -30,6 +30,10 @@ class Measure(ClipOperator):
         super().__init__(settings)
         self.resources = Resources(batch=batch)
         self.batches: list[list[int]] = []
+        self.recovered: list[int] = []
+
+    def recover(self, problem: Exception, clips: int) -> None:
+        self.recovered.append(clips)
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
         self.batches.append([clip["clip_index"] for clip in clips])
@@ -37,6 +41,10 @@ class Measure(ClipOperator):
             if clip["clip_index"] in self.settings.poison:
                 raise RowFailure(ErrorKind.MODEL, f"clip {clip['clip_index']} is poison")
         return [{"sharpness": self.settings.scale * clip["clip_index"], "contrast": None} for clip in clips]
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch's own, which is no `MemoryError`."""
 
 
 def measure(batch: int = 1, **fields: Any) -> Measure:
@@ -137,7 +145,8 @@ def test_a_poisoned_clip_fails_alone():
     ]
     assert [row.get("sharpness") for row in rows] == [0.0, 1.0, None, 3.0]
     assert rows[2]["provenance"] == {"video_id": "x/1"}
-    assert operator.batches == [[0, 1, 2, 3], [0], [1], [2], [3]]
+    assert operator.batches == [[0, 1, 2, 3], [0, 1], [2, 3], [2], [3]]
+    assert operator.recovered == [4, 2, 1]
 
 
 @settings(max_examples=60, deadline=None)
@@ -180,6 +189,36 @@ def test_results_of_another_kind_are_a_bug_of_that_clip_only(results: Any):
     rows = list(Wrong()([clip(0), VIDEO]))
     assert rows[0]["error"]["kind"] == "internal"
     assert rows[1] == VIDEO
+
+
+def test_an_operator_may_fail_one_clip_and_credit_another_author():
+    class Selective(Measure):
+        def annotate(self, clips: Sequence[Row]) -> Sequence[Row | RowFailure]:
+            good = {"sharpness": 1.0, "contrast": 2.0, "provenance": {"contrast": "stated/1"}}
+            return [good if clip["clip_index"] else RowFailure(ErrorKind.MODEL, "no") for clip in clips]
+
+    operator = Selective(batch=2)
+    bad, good = operator([clip(0), clip(1)])
+    assert bad["error"] == {"operator": "measure", "kind": "model", "message": "no"}
+    assert "sharpness" not in bad
+    assert good["provenance"] == {"video_id": "x/1", "sharpness": "measure/3", "contrast": "stated/1"}
+    assert operator.recovered == []
+
+
+def test_settings_that_only_tune_are_no_part_of_the_fingerprint():
+    class Tuned(Measure):
+        class Settings(contract.Settings):
+            scale: float = Field(default=1.0)
+            threads: int = contract.tuning(1, ge=1, description="how fast")
+
+    def fingerprint(**fields: Any) -> str:
+        return Tuned(Tuned.Settings(**fields)).fingerprint()
+
+    assert fingerprint(threads=4) == fingerprint()
+    assert fingerprint(scale=2.0) != fingerprint()
+    assert Tuned.Settings(threads=4).identity() == {"scale": 1.0}
+    with pytest.raises(ValidationError):
+        Tuned.Settings(threads=0)
 
 
 def test_stopping_a_worker_is_no_error_of_a_row():
@@ -235,6 +274,11 @@ def test_an_operator_keeps_the_opener_it_is_given():
     ("problem", "kind", "message"),
     [
         (RowFailure(ErrorKind.REFUSED, "over the limit"), "refused", "over the limit"),
+        (
+            type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"),
+            "out_of_memory",
+            "OutOfMemoryError: CUDA out of memory",
+        ),
         (MemoryError(), "out_of_memory", "MemoryError: "),
         (ValueError("bad\x1b[31m\nthing\ud800"), "internal", "ValueError: bad\ufffd[31m\ufffdthing\ufffd"),
     ],

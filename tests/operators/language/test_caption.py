@@ -14,7 +14,7 @@ from operators.language.caption import StatedCaption
 from tests.drawn_clips import clip, plain
 
 MEASURED: dict[str, Any] = {
-    "people": 1, "faces": [1, 1, 0], "person_position": "left", "view_scale": "extreme close-up", "brightness": 0.2,
+    "people": 1, "faces": [1, 1, 0], "person_position": "left", "person_scale": "extreme close-up", "brightness": 0.2,
     "contrast": 0.2, "colourfulness": 60.0, "ocr_score": 0.08, "of_score": 1.0, "motion_residual": 0.3, "pan_x": 0.05,
     "pan_y": 0.0, "zoom": 0.0, "video_fps": 25.0, "keyframe_times": [1.0, 2.0, 3.0],
 }  # fmt: skip
@@ -39,7 +39,7 @@ def test_everything_measured_is_said():
     assert row["dominant_colours"] == ["brown", "red", "black"]
     assert row["objects"] == ["person", "face", "on-screen text"]
     assert row["background"] is None
-    assert row["provenance"]["caption"] == "caption/1"
+    assert row["provenance"]["caption"] == "caption/2"
     assert "background" not in row["provenance"]
 
 
@@ -50,7 +50,7 @@ def test_a_camera_movement_that_the_keyframes_deny_is_not_said():
 
 
 def test_two_people_and_a_still_camera():
-    row = {**MEASURED, "people": 2, "faces": [2, 2, 2], "view_scale": "medium shot", "pan_x": 0.0, "of_score": 0.01}
+    row = {**MEASURED, "people": 2, "faces": [2, 2, 2], "person_scale": "medium shot", "pan_x": 0.0, "of_score": 0.01}
     [out] = StatedCaption()([clip(BLUE, **row)])
     assert out["caption"].startswith("A medium shot appears to show two people, the larger of them on the left. ")
     assert out["caption"].endswith(" The camera is almost still, and hardly anything moves.")
@@ -120,7 +120,8 @@ def test_any_measures_give_whole_sentences(
     zoom: float | None,
 ):  # fmt: skip
     measures = {
-        "people": people, "faces": [faces] * 3, "person_position": side, "view_scale": scale, "brightness": brightness,
+        "people": people, "faces": [faces] * 3, "person_position": side, "person_scale": scale,
+        "brightness": brightness,
         "contrast": contrast, "colourfulness": colourfulness, "ocr_score": text, "of_score": motion,
         "motion_residual": residual, "pan_x": pan, "pan_y": pan, "zoom": zoom, "keyframe_times": [0.0, 1.0, 2.0],
     }  # fmt: skip

@@ -46,7 +46,7 @@ def test_one_person_where_the_photograph_is(people: People, left: float, positio
     assert row["people"] == 1
     assert row["faces"] == [1, 1, 1]
     assert row["person_position"] == position
-    assert row["view_scale"] == "medium shot"
+    assert row["person_scale"] == "medium shot"
     assert 0.6 < row["person_height"] <= 1
 
 
@@ -69,7 +69,7 @@ def test_two_people_are_two(people: People):
 def test_nobody_is_found_where_nobody_is(people: People, frame: np.ndarray):
     [row] = people([clip(frame)])
     assert row["error"] is None
-    assert (row["people"], row["view_scale"], row["person_position"], row["person_height"]) == (0, "", None, None)
+    assert (row["people"], row["person_scale"], row["person_position"], row["person_height"]) == (0, "", None, None)
 
 
 def test_the_same_clip_gives_the_same_row_in_any_batch_and_process(people: People):

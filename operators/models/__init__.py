@@ -1,0 +1,1 @@
+"""Trained models: where their files lie, on what device they run, and how an operator loads them."""
