@@ -62,14 +62,15 @@ def _is_tuning(settings: type[Settings], name: str) -> bool:
 class Resources:
     """What one instance (one Ray actor) of an operator occupies.
 
-    `cpus` and `gpus` are logical Ray quantities, `memory_mb` is resident memory in MiB, `gpu_memory_mb`
+    `cpus` and `gpus` are logical Ray quantities; `gpus` None means "what the others leave of a GPU" until the
+    pipeline puts a number in its place. `memory_mb` is resident memory in MiB, `gpu_memory_mb`
     the same on the GPU, `batch` the number of rows given to `annotate` at once, `actors` the pool's
     (minimum, maximum), where None means "as many as fit". `concurrency` is the number of batches that
     one instance works on at once, each in a thread of its own: more than 1 needs a thread-safe operator.
     """
 
     cpus: float = 1.0
-    gpus: float = 0.0
+    gpus: float | None = 0.0
     memory_mb: int = 0
     gpu_memory_mb: int = 0
     batch: int = 1

@@ -64,7 +64,10 @@ def fingerprint(lineage: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Operators that run composed in one Ray actor. `batch` rows are bundled for it (0: one video)."""
+    """Operators that run composed in one Ray actor.
+
+    `batch` rows are bundled for it, and `concurrency` bundles are with it at once, each in its thread.
+    """
 
     operators: tuple[Operator, ...]
     cpus: float
@@ -72,6 +75,7 @@ class Stage:
     memory_mb: int
     batch: int
     actors: tuple[int, int | None]
+    concurrency: int = 1
 
     @property
     def name(self) -> str:
@@ -79,14 +83,14 @@ class Stage:
 
 
 def compose(chain: Sequence[Operator]) -> list[Stage]:
-    """Adjacent CPU operators become one stage, every GPU operator its own.
+    """Adjacent CPU operators become one stage, every GPU operator its own. GPU shares must be numbers by now.
 
     Stage boundaries cost a trip through the object store and at least one more actor; they exist only
     where resources differ. A chain that ends on a GPU gets a last stage that only writes.
     """
     groups: list[list[Operator]] = []
     for operator in chain:
-        joins = groups and operator.resources.gpus == 0 and groups[-1][-1].resources.gpus == 0
+        joins = groups and not operator.resources.gpus and not groups[-1][-1].resources.gpus
         if joins:
             groups[-1].append(operator)
         else:
@@ -103,10 +107,11 @@ def _stage(group: Sequence[Operator]) -> Stage:
     return Stage(
         operators=tuple(group),
         cpus=max(r.cpus for r in needs),
-        gpus=max(r.gpus for r in needs),
+        gpus=max(r.gpus or 0.0 for r in needs),
         memory_mb=sum(r.memory_mb for r in needs),
         batch=max(r.batch for r in needs),
         actors=(max(r.actors[0] for r in needs), min(maxima) if maxima else None),
+        concurrency=max(r.concurrency for r in needs) if len(group) == 1 else 1,
     )
 
 

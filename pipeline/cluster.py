@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pipeline.packing import local_gpu_memory
+
 QUIET = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -23,6 +25,10 @@ Data (ray-project/ray#53727), whatever the pool does; set the level to "info" to
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 """Libraries in an actor use one thread: an actor is scheduled as one CPU."""
+
+
+PROBE_SECONDS = 60
+"""Time for the nodes to say how large their GPUs are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,3 +105,20 @@ def _stderr_on_failure() -> Iterator[None]:
         finally:
             os.dup2(real, 2)
             os.close(real)
+
+
+def gpu_memory() -> float | None:
+    """Memory in MiB of the cluster's smallest GPU, asked of every node that has one; None where none answers."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
+    ask = ray.remote(num_cpus=0)(local_gpu_memory)
+    told = [
+        ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote() for node in nodes
+    ]
+    try:
+        found = [memory for memory in ray.get(told, timeout=PROBE_SECONDS) if memory is not None]
+    except ray.exceptions.RayError:
+        return None
+    return min(found, default=None)

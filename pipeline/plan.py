@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pipeline.chain import Stage, check, compose
 from pipeline.opening import Run
+from pipeline.packing import local_gpu_memory, share_gpus
 from store.schema import clip_schema
 
 
@@ -25,11 +26,14 @@ class Plan:
         for number, stage in enumerate(self.stages, 1):
             needs = f"{stage.cpus:g} CPU" + (f", {stage.gpus:g} GPU" if stage.gpus else "")
             memory = f", {stage.memory_mb:,} MiB" if stage.memory_mb else ""
+            at_once = f", {stage.concurrency} batches at once" if stage.concurrency > 1 else ""
             most = "as many as fit" if stage.actors[1] is None else f"at most {stage.actors[1]}"
-            lines.append(f"stage {number}: {needs}{memory} an actor, at least {stage.actors[0]}, {most}")
+            lines.append(f"stage {number}: {needs}{memory}{at_once} an actor, at least {stage.actors[0]}, {most}")
             for operator in stage.operators:
                 writes = ", ".join(operator.writes.names) or "nothing"
                 lines.append(f"  {operator.name:<9} {operator.fingerprint()}  → {writes}")
+                if revision := operator.revision():
+                    lines.append(f"  {'':<9} {revision}")
         lines.append(f"written: {len(self.schema)} columns in clips/ and failed/, one record a video in videos/")
         return lines
 
@@ -37,5 +41,6 @@ class Plan:
 def plan(run: Run) -> Plan:
     """Check the chain and compose it. Raises `ChainError` or `ConfigurationError`; starts nothing."""
     check(run.chain)
+    share_gpus(run.chain, None if run.address else local_gpu_memory())
     schema = clip_schema([operator.writes for operator in run.chain], run.keep_media)
     return Plan(stages=compose(run.chain), schema=schema)

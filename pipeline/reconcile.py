@@ -109,10 +109,17 @@ class Reconciler:
             video = {"video_id": video_id, "uri": entry.uri, "size": entry.size, "etag": entry.etag}
             task = Task(partition=ledger.partition, video={**video, "extra": entry.extra}, have={})
             found = evidence[video_id]
-            message = found.message or "the process that worked on this video was killed or crashed"
+            message = found.message or self._unwitnessed()
             error = RowError(operator="worker", kind=found.last_death, message=message)
             rows.append(verdict(task, error, state.spans, state.take))
         yield from new_writer(self._order, Meter([])).write(rows)
+
+    def _unwitnessed(self) -> str:
+        """What is known of a death that nobody saw: in a chain of stages, not even where it was."""
+        if len(self._stages) == 1:
+            return "the process that worked on this video was killed or crashed"
+        names = ", ".join(stage.name for stage in self._stages)
+        return f"a process that worked on this video or on its clips was killed or crashed, in one of: {names}"
 
     def _watch(self, state: object) -> None:
         self._fruitless = self._fruitless + 1 if state == self._last else 0

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 from operators.errors import ConfigurationError, EngineError, LeaseLost, StorageError
 from pipeline.chain import fingerprint, lineages
-from pipeline.cluster import cluster
+from pipeline.cluster import cluster, gpu_memory
 from pipeline.commit import Committer
 from pipeline.opening import Run, open_run, partition_ids
+from pipeline.packing import check_memory
 from pipeline.plan import Plan, plan
 from pipeline.progress import Summary
 from pipeline.receipt import Receipt
@@ -86,6 +87,8 @@ class _Driver:
         self._voice.say("starting", f"{len(pending)} of {self._record.n_partitions} partitions to do")
         if pending:
             with cluster(self._run.address, self._run.cpus) as capacity, self._committing(pending):
+                if any(stage.gpus for stage in self._plan.stages) and (memory := gpu_memory()) is not None:
+                    check_memory(self._run.chain, memory)
                 reconciler = Reconciler(self._order, self._plan.stages, capacity, self._committer)
                 errored = max(LEAST_FUSE, int(self._record.n_videos * FUSE_SHARE))
                 self._consume("running", reconciler.first_pass(self._batches(pending), errored))

@@ -23,7 +23,15 @@ class ModelSettings(Settings):
     precision: Precision = Field(
         default="auto", description="number format; auto is bfloat16 where the GPU has it, else float32"
     )
-    gpus: float = tuning(0.25, ge=0, le=8, description="GPUs of one instance, a share or whole ones; none on a CPU")
+    gpus: float | None = tuning(
+        0.25,
+        ge=0,
+        le=8,
+        description="GPUs of one instance, a share or whole ones; null takes what the others leave; none on a CPU",
+    )
+    actors: tuple[int, int | None] = tuning(
+        (1, None), description="smallest and largest number of instances; null is as many as fit"
+    )
     batch: int = tuning(32, ge=1, le=4096, description="clips that are gathered for the model")
 
 
@@ -41,7 +49,12 @@ class ModelOperator(ClipOperator):
     def __init__(self, settings: Settings | None = None, *, open_media: OpenMedia | None = None) -> None:
         super().__init__(settings, open_media=open_media)
         on_cpu = self.settings.device == "cpu"
-        self.resources = replace(self.needs, gpus=0.0 if on_cpu else self.settings.gpus, batch=self.settings.batch)
+        self.resources = replace(
+            self.needs,
+            gpus=0.0 if on_cpu else self.settings.gpus,
+            batch=self.settings.batch,
+            actors=self.settings.actors,
+        )
         self._revision: str | None = None
         self._most: int | None = None
 

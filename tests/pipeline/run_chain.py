@@ -59,9 +59,9 @@ class Namer(ClipOperator):
 
 
 class GpuNamer(Namer):
-    """The same on half a logical GPU, four clips at a time."""
+    """The same on half a logical GPU, four clips at a time and two such batches at once."""
 
-    resources = Resources(cpus=0.25, gpus=0.5, batch=4)
+    resources = Resources(cpus=0.25, gpus=0.5, batch=4, concurrency=2)
 
 
 class Fuser(ClipOperator):

@@ -117,6 +117,12 @@ def test_gpu_operators_are_stages_of_their_own_and_one_at_the_end_gets_a_writer(
     assert stages[-1].gpus == 0
 
 
+def test_only_a_stage_of_one_operator_works_on_several_batches_at_once():
+    threaded = _with("g", gpus=0.5, concurrency=4)
+    assert [stage.concurrency for stage in compose([_with("a"), threaded])] == [1, 4, 1]
+    assert [stage.concurrency for stage in compose([_with("a"), _with("t", concurrency=4)])] == [1]
+
+
 def _stage(cpus: float, gpus: float = 0, actors: tuple[int, int | None] = (1, None)) -> Stage:
     return Stage(operators=(), cpus=cpus, gpus=gpus, memory_mb=0, batch=1, actors=actors)
 
