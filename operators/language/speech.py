@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-from pocketsphinx import Decoder
 from pydantic import Field
 
 from operators import columns
@@ -55,6 +54,8 @@ class Speech(ClipOperator):
         )
 
     def setup(self) -> None:
+        from pocketsphinx import Decoder
+
         self._decoder: Any = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", **BEAM)
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
