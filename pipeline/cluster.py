@@ -110,6 +110,7 @@ def _stderr_on_failure() -> Iterator[None]:
 def gpu_memory() -> float | None:
     """Memory in MiB of the cluster's smallest GPU, asked of every node that has one; None where none answers."""
     import ray
+    from ray.exceptions import RayError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
@@ -119,6 +120,6 @@ def gpu_memory() -> float | None:
     ]
     try:
         found = [memory for memory in ray.get(told, timeout=PROBE_SECONDS) if memory is not None]
-    except ray.exceptions.RayError:
+    except RayError:
         return None
     return min(found, default=None)
