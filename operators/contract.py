@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Protocol
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from operators.errors import ErrorKind, RowError, RowFailure
+from operators.errors import EngineError, ErrorKind, RowError, RowFailure
 
 Row = dict[str, Any]
 """One record of the stream. `row["record"]` is "clip" or "video"; values are Arrow-native Python values."""
@@ -101,8 +101,15 @@ class ModelStore(Protocol):
         """
         ...
 
-    def fetch(self, url: str) -> Path:
-        """The files under `url` as a folder on this machine's disk, kept for later processes."""
+    def held(self, url: str, names: Collection[str] | None = None) -> Path | None:
+        """The folder that `fetch` filled with these files before, None where it did not."""
+        ...
+
+    def fetch(self, url: str, names: Collection[str] | None = None, again: Collection[str] = ()) -> Path:
+        """The files under `url`, all or `names`, as a folder on this machine's disk, kept for later processes.
+
+        Those of `again` are replaced.
+        """
         ...
 
 
@@ -158,7 +165,7 @@ class ClipOperator(Operator):
 
     Subclasses write `annotate`. Video records, clips with an error and clips dropped earlier pass
     through. Clips are gathered to `resources.batch`; a batch that raises is halved and tried again until
-    the guilty clips are alone, so that only those fail.
+    the guilty clips are alone, so that only those fail. An `EngineError` fails no clip; it is raised.
     """
 
     on_dropped: ClassVar[bool] = False
@@ -212,6 +219,8 @@ class ClipOperator(Operator):
             return []
         try:
             return self._checked(clips, self.annotate(clips))
+        except EngineError:
+            raise  # no clip's fault, and none can be annotated
         except Exception as problem:
             self.recover(problem, len(clips))
             if len(clips) == 1:

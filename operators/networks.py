@@ -92,6 +92,12 @@ def path(network: Network) -> Path:
     return kept
 
 
+def held(network: Network) -> Path | None:
+    """The network's file in the cache where it is there and whole; fetches nothing."""
+    kept = _kept(network)
+    return kept if _is_whole(kept, network) else None
+
+
 def _kept(network: Network) -> Path:
     return cache_dir() / network.requirement.replace("==", "-") / Path(network.member).name
 

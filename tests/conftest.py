@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hub_server import Hub, hub_server
 from tests.s3_servers import S3Server, moto_server, rclone_server
 
 SHARED_MEDIA = Path(__file__).parents[2] / "shared" / "media"
@@ -40,3 +41,22 @@ def s3_bucket(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in moto.environment().items():
         monkeypatch.setenv(name, value)
     return f"s3://{moto.new_bucket()}"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A model hub on loopback that this process and its children use, with an empty cache in `tmp_path / "hub"`."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    cache = tmp_path / "hub"
+    with hub_server() as server:
+        for name, value in server.environment(str(cache)).items():
+            monkeypatch.setenv(name, value)
+        for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN"):
+            monkeypatch.delenv(name, raising=False)
+        template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        yield server
+        pytest.importorskip("huggingface_hub.utils").close_session()

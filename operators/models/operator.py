@@ -11,7 +11,7 @@ from pydantic import Field
 
 from operators.contract import ClipOperator, OpenMedia, Resources, Settings, tuning
 from operators.models.device import Device, Precision, choose_device, choose_precision, free_memory
-from operators.models.files import ModelFiles, check_files, files_revision, locate
+from operators.models.files import ModelFiles, check_files, files_revision, locate, pinned
 
 Item = TypeVar("Item")
 
@@ -56,6 +56,7 @@ class ModelOperator(ClipOperator):
             actors=self.settings.actors,
         )
         self._revision: str | None = None
+        self._pinned: dict[ModelFiles, ModelFiles] = {}
         self._most: int | None = None
 
     def files(self) -> tuple[ModelFiles, ...]:
@@ -67,8 +68,9 @@ class ModelOperator(ClipOperator):
             check_files(wanted, self.model_store)
 
     def revision(self) -> str:
-        if self._revision is None:
-            self._revision = "+".join(files_revision(wanted, self.model_store) for wanted in self.files())
+        if self._revision is None:  # asked on the driver, so that its processes load what it names
+            self._pinned = {wanted: pinned(wanted, self.model_store) for wanted in self.files()}
+            self._revision = "+".join(files_revision(wanted, self.model_store) for wanted in self._pinned.values())
         return self._revision
 
     def setup(self) -> None:
@@ -77,7 +79,7 @@ class ModelOperator(ClipOperator):
 
     def located(self, wanted: ModelFiles) -> Path:
         """The folder with the files of `wanted`, on this machine. Raises `ConfigurationError`."""
-        return locate(wanted, self.model_store)
+        return locate(self._pinned.get(wanted, wanted), self.model_store)
 
     def portions(self, items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
         """`items` in runs of at most `size`, fewer where more did not fit into memory before."""
@@ -92,5 +94,5 @@ class ModelOperator(ClipOperator):
 
     def __getstate__(self) -> dict[str, Any]:
         if not hasattr(self, "device"):
-            return self.__dict__
+            return dict(self.__dict__)
         raise TypeError(f"{self.name} holds a loaded model and cannot be sent to another process")
