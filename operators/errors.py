@@ -10,7 +10,7 @@ configure or program Rushes:
     │   └── RunMismatch      the output belongs to another configuration
     ├── StorageError         the object store could not be read or written          (exit code 1)
     │   └── LeaseLost        another driver writes this output
-    ├── EngineError          Ray could not go on                                    (exit code 1)
+    ├── EngineError          Ray, or a model's engine, could not go on              (exit code 1)
     └── RowFailure           raised inside an operator to give its row a chosen kind
 """
 
@@ -89,7 +89,7 @@ class LeaseLost(StorageError):
 
 
 class EngineError(RushesError):
-    """Ray could not go on; what is committed stays, and the same command resumes."""
+    """Ray, or a model's engine, could not go on; what is committed stays, and the same command resumes."""
 
 
 class RowFailure(RushesError):

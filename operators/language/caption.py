@@ -34,23 +34,30 @@ class StatedCaption(ClipOperator):
     )
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
-        return [self._columns(clip) for clip in clips]
+        return [{**stated(clip), "frame_caption": frame_sentences(clip)} for clip in clips]
 
-    def _columns(self, clip: Row) -> Row:
-        frames = stills(clip)
-        colours = main_colours(frames)
-        certain, moves = camera_moves(clip, frames)
-        faces = counted_faces(clip) or [None] * len(frames)
-        return {
-            "frame_caption": [frame_sentence(frame, found) for frame, found in zip(frames, faces, strict=True)],
-            "caption": " ".join(sentences(certain, colours, moves)) or None,
-            "view_scale": clip.get("person_scale"),
-            "movement": phrases.movement(moves),
-            "speed": phrases.pace(clip),
-            "dominant_colours": colours,
-            "objects": objects(clip),
-            "background": None,
-        }
+
+def stated(clip: Row) -> Row:
+    """All of the columns but the frames' captions. Raises `RowFailure` (decode) for keyframes that are none."""
+    frames = stills(clip)
+    colours = main_colours(frames)
+    certain, moves = camera_moves(clip, frames)
+    return {
+        "caption": " ".join(sentences(certain, colours, moves)) or None,
+        "view_scale": clip.get("person_scale"),
+        "movement": phrases.movement(moves),
+        "speed": phrases.pace(clip),
+        "dominant_colours": colours,
+        "objects": objects(clip),
+        "background": None,
+    }
+
+
+def frame_sentences(clip: Row) -> list[str]:
+    """One sentence on each keyframe."""
+    frames = stills(clip)
+    faces = counted_faces(clip) or [None] * len(frames)
+    return [frame_sentence(frame, found) for frame, found in zip(frames, faces, strict=True)]
 
 
 def camera_moves(clip: Row, frames: Sequence[RGB]) -> tuple[Row, list[str] | None]:

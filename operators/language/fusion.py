@@ -58,18 +58,18 @@ class StatedFusion(ClipOperator):
     Settings = FusionSettings
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
-        return [
-            {"polish_caption": polished(clip.get("caption")), "merge_caption": self._merged(clip)} for clip in clips
-        ]
+        return [stated(clip, self.settings.quoted_words) for clip in clips]
 
-    def _merged(self, clip: Mapping[str, Any]) -> str | None:
-        parts = [
-            *_within(sentences(polished(clip.get("caption")) or ""), PICTURE_WORDS),
-            *music_sentences(clip),
-            *speech_sentences(clip, self.settings.quoted_words),
-            *_silence(clip),
-        ]
-        return " ".join(parts) or None
+
+def stated(clip: Mapping[str, Any], quoted_words: int) -> Row:
+    """Both columns. `quoted_words` is the most that is quoted of the transcript."""
+    parts = [
+        *_within(sentences(polished(clip.get("caption")) or ""), PICTURE_WORDS),
+        *music_sentences(clip),
+        *speech_sentences(clip, quoted_words),
+        *silence_sentences(clip),
+    ]
+    return {"polish_caption": polished(clip.get("caption")), "merge_caption": " ".join(parts) or None}
 
 
 def polished(caption: str | None) -> str | None:
@@ -157,15 +157,21 @@ def speech_sentences(clip: Mapping[str, Any], quoted_words: int) -> list[str]:
 
 def _quotation(clip: Mapping[str, Any], words: int) -> str:
     """The transcript as a quotation; "" where it is not likely to be right."""
-    if clip.get("transcript_quality") != "high":
-        confidences = [word["confidence"] for word in clip.get("words") or () if word["confidence"] is not None]
-        bar = SURE_OVER_MUSIC if (clip.get("music_share") or 0.0) >= MUSICAL else SURE_OF_WORDS
-        if not confidences or sum(confidences) / len(confidences) < bar:
-            return ""
+    if not likely_right(clip):
+        return ""
     return quoted(clip.get("transcript") or "", words=words, characters=QUOTE_CHARACTERS_PER_WORD * words)
 
 
-def _silence(clip: Mapping[str, Any]) -> list[str]:
+def likely_right(clip: Mapping[str, Any]) -> bool:
+    """Whether the transcript, if there is one, is likely to be what was said."""
+    if clip.get("transcript_quality") == "high":
+        return True
+    confidences = [word["confidence"] for word in clip.get("words") or () if word["confidence"] is not None]
+    bar = SURE_OVER_MUSIC if (clip.get("music_share") or 0.0) >= MUSICAL else SURE_OF_WORDS
+    return bool(confidences) and sum(confidences) / len(confidences) >= bar
+
+
+def silence_sentences(clip: Mapping[str, Any]) -> list[str]:
     share = clip.get("silence_share")
     if share is None or share < SILENCE_SHARE:
         return []
