@@ -10,6 +10,7 @@ import pyarrow as pa
 from pipeline.chain import Stage, check, compose
 from pipeline.opening import Run
 from pipeline.packing import local_gpu_memory, share_gpus
+from store.models import S3Models
 from store.schema import clip_schema
 
 
@@ -40,6 +41,8 @@ class Plan:
 
 def plan(run: Run) -> Plan:
     """Check the chain and compose it. Raises `ChainError` or `ConfigurationError`; starts nothing."""
+    for operator in run.chain:
+        operator.model_store = S3Models()
     check(run.chain)
     share_gpus(run.chain, None if run.address else local_gpu_memory())
     schema = clip_schema([operator.writes for operator in run.chain], run.keep_media)
