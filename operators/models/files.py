@@ -49,6 +49,8 @@ class Holding:
     @property
     def problems(self) -> str:
         """What keeps it from being whole, in words."""
+        if self.folder is None:
+            return "has no file"
         lacks = [f"lacks {', '.join(self.missing)}"] if self.missing else []
         return "; ".join([*lacks, *(f"{name} {why}" for name, why in self.damaged.items())])
 

