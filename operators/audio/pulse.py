@@ -78,6 +78,7 @@ def onsets(samples: Samples) -> NDArray[np.float64]:
 def _autocorrelation(curve: NDArray[np.floating], judged: NDArray[np.bool_], longest: int) -> NDArray[np.float64]:
     """Autocorrelation over the pairs of judged values, up to lag `longest`, 1 at lag 0, smoothed over ±10 ms."""
     centred = np.where(judged, curve - curve[judged].mean(dtype=np.float64), 0)
+    centred /= np.abs(centred).max() or 1.0  # or the squares of the faintest curves vanish
     products, pairs = (
         np.fft.irfft(np.abs(np.fft.rfft(values, 2 * len(values))) ** 2)[: longest + 1]
         for values in (centred, judged.astype(np.float64))

@@ -92,3 +92,11 @@ def test_any_curve_has_a_tempo_in_range_or_none(curve):
     if found is not None:
         assert pulse.SLOWEST <= found.tempo <= pulse.FASTEST
         assert 0 < found.clarity <= 1
+
+
+def test_the_faintest_curve_keeps_its_beat():
+    curve = np.zeros(900)
+    curve[::50] = 1.0
+    found = pulse.find_pulse(curve)
+    assert found is not None
+    assert pulse.find_pulse(curve * 1e-200) == pytest.approx(found)
