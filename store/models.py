@@ -79,16 +79,25 @@ class S3Models:
         """
         wanted = _chosen(url, self.listing(url), names)
         folder = self._folder(url, wanted)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_name(f".{folder.name}.lock")):
-            filling = folder if folder.is_dir() else folder.with_name(f".{folder.name}.part")
-            filling.mkdir(exist_ok=True)
-            missing = [name for name, (size, _) in wanted.items() if name in again or _size(filling / name) != size]
-            self._check_room(filling, url, sum(wanted[name][0] for name in missing))
-            in_threads(lambda name: self._keep(url, name, wanted[name], filling), missing, DOWNLOADS)
-            if filling != folder:
-                filling.rename(folder)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(folder.with_name(f".{folder.name}.lock")):
+                self._fill(url, wanted, folder, again)
+        except OSError as problem:
+            raise ConfigurationError(
+                f"models cannot be kept in {folder.parent}: {problem.strerror}; set RUSHES_CACHE to a larger or "
+                "writable disk"
+            ) from problem
         return folder
+
+    def _fill(self, url: str, wanted: Listing, folder: Path, again: Collection[str]) -> None:
+        filling = folder if folder.is_dir() else folder.with_name(f".{folder.name}.part")
+        filling.mkdir(exist_ok=True)
+        missing = [name for name, (size, _) in wanted.items() if name in again or _size(filling / name) != size]
+        self._check_room(filling, url, sum(wanted[name][0] for name in missing))
+        in_threads(lambda name: self._keep(url, name, wanted[name], filling), missing, DOWNLOADS)
+        if filling != folder:
+            filling.rename(folder)
 
     def _keep(self, url: str, name: str, facts: tuple[int, str], folder: Path) -> None:
         """Put one file into `folder`, whole or not at all."""

@@ -42,6 +42,8 @@ class HubSource(Source):
         except hub.errors.LocalEntryNotFoundError as problem:
             part = getattr(problem, "snapshot_path", None)  # the whole repository is not there; what we need may be
             return Path(part) if part else None
+        except hub.errors.HFValidationError as problem:
+            raise ConfigurationError(f"{self.reference.where!r:.120} is no name of the hub's: {problem}") from None
 
     def offered(self) -> Mapping[str, int | None] | None:
         if offline():

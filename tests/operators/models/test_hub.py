@@ -171,6 +171,13 @@ def test_an_unknown_name_revision_and_file(hub, commit):
     assert files(source(commit).fetch(["gone.json", "config.json"])) == {"config.json": whole_model()["config.json"]}
 
 
+@pytest.mark.parametrize("name", ["owner/a--b", "owner/tiny.git", f"owner/{'x' * 100}"])
+def test_a_name_that_no_hub_takes_is_explained(hub, name):
+    with pytest.raises(ConfigurationError, match="is no name of the hub's"):
+        HubSource(parse_reference(name)).held()
+    assert hub.asked == []
+
+
 def test_a_hub_that_does_not_answer_is_explained(commit, monkeypatch):
     from huggingface_hub import constants
 
