@@ -19,7 +19,7 @@ from pathlib import Path
 
 from operators.errors import ConfigurationError, RowFailure
 from operators.networks import cache_dir
-from store.objects import check_key, open_store
+from store.objects import ObjectStore, check_key, open_store
 from store.s3_connection import split_s3_url
 from store.s3_download import SPARE_BYTES, S3Download
 from store.scratch import scratch_folder
@@ -45,13 +45,14 @@ class S3Models:
     def __init__(self, cache: Path | None = None) -> None:
         self._cache = cache
         self._download = S3Download()
+        self._stores: dict[str, ObjectStore] = {}  # each has a client, which takes longer to make than a listing
 
     def listing(self, url: str) -> Listing:
         """As in the contract. Names that are no paths below a folder are refused."""
         bucket, _ = split_s3_url(url)
         if bucket and url.rstrip("/") == f"s3://{bucket}":
             raise ConfigurationError(f"{url} is a whole bucket; give the prefix of one model in it")
-        store = open_store(url)
+        store = self._stores.setdefault(url, open_store(url))
         found: dict[str, tuple[int, str]] = {}
         for info in islice(store.list(), MOST_FILES + 1):
             try:

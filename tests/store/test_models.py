@@ -22,7 +22,7 @@ from tests.s3_servers import S3Server
 
 FILES = {
     "config.json": b"{}",
-    "model-00001-of-00002.safetensors": bytes(range(256)) * 4096,
+    "model-00001-of-00002.safetensors": bytes(range(256)) * 1024,
     "model-00002-of-00002.safetensors": b"b" * 100_000,
     "deep/er/merges.txt": b"a b\n",
     "empty.txt": b"",
@@ -147,10 +147,10 @@ print(len(fetched))
 
 def test_processes_of_a_node_fetch_once(prefix, tmp_path):
     command = [sys.executable, "-W", "error", "-c", CHILD, prefix.url, str(tmp_path)]
-    children = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    children = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     counts = [child.communicate(timeout=120)[0] for child in children]
-    assert [child.returncode for child in children] == [0] * 4
-    assert sorted(map(int, counts)) == [0, 0, 0, len(FILES)]
+    assert [child.returncode for child in children] == [0] * 3
+    assert sorted(map(int, counts)) == [0, 0, len(FILES)]
     folder = S3Models(tmp_path).held(prefix.url)
     assert folder is not None and files(folder) == FILES
 
