@@ -76,6 +76,14 @@ CATALOGUE = (
         note="has no safetensors; read with weights_only",
     ),
     KnownModel(
+        name="Salesforce/blip-image-captioning-large",
+        role=FRAMES,
+        licence="BSD-3-Clause",
+        size=1_879_014_680,
+        parameters=469.7,
+        commit="353689b859fcf0523410b1806dace5fb46ecdf41",
+    ),
+    KnownModel(
         name="laion/clap-htsat-unfused",
         role=SOUNDS,
         licence="Apache-2.0",
