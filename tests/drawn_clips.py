@@ -27,3 +27,16 @@ def clip(*frames: np.ndarray, **columns: Any) -> dict[str, Any]:
 def plain(colour: tuple[int, int, int], height: int = 90, width: int = 160) -> np.ndarray:
     """A picture of one colour."""
     return np.full((height, width, 3), colour, np.uint8)
+
+
+def assorted(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Clips of three unlike pictures each: coloured blocks, in frames of many sizes and shapes."""
+    rng = np.random.default_rng(seed)
+    sizes = [(90, 160), (360, 640), (200, 200), (480, 270), (37, 213), (64, 64)]
+    clips = []
+    for index in range(count):
+        height, width = sizes[index % len(sizes)]
+        blocks = [rng.integers(0, 256, (4, 5, 3), np.uint8) for _ in range(3)]
+        frames = [cv2.resize(block, (width, height), interpolation=cv2.INTER_CUBIC) for block in blocks]
+        clips.append(clip(*[np.asarray(frame, np.uint8) for frame in frames], clip_id=f"v_{index:07d}"))
+    return clips

@@ -25,6 +25,7 @@ NO_EDGES = 0.05  # mean Sobel response (of 1020) under which a picture has no ed
 SOFT, CRISP = 0.30, 0.75  # sharpness of a picture blurred beyond use, and of one in focus
 FLAT, PUNCHY = 0.02, 0.20  # contrast of fog, and of an ordinary scene
 DARK, LIT = 0.02, 0.25  # mean luma of a night without light, and of an ordinary scene
+MEASURED = ("sharpness", "brightness", "contrast", "exposure", "colourfulness")
 WEIGHTS = {"sharpness": 0.6, "contrast": 0.15, "light": 0.15, "exposure": 0.1}
 
 
@@ -124,9 +125,7 @@ class Quality(ClipOperator):
 
     name = "quality"
     reads = ("keyframes",)
-    writes = select(
-        "image_quality", "imaging_quality", "sharpness", "brightness", "contrast", "exposure", "colourfulness"
-    )
+    writes = select("image_quality", "imaging_quality", *MEASURED)
     on_dropped = True
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
@@ -134,12 +133,29 @@ class Quality(ClipOperator):
 
     def _columns(self, frames: list[Measures]) -> Row:
         quality = float(np.mean([frame.quality for frame in frames]))
-        return {
-            "image_quality": quality,
-            "imaging_quality": quality,
-            "sharpness": float(np.median([frame.sharpness for frame in frames])),
-            "brightness": float(np.mean([frame.brightness for frame in frames])),
-            "contrast": float(np.mean([frame.contrast for frame in frames])),
-            "exposure": float(np.mean([frame.exposure for frame in frames])),
-            "colourfulness": float(np.mean([frame.colourfulness for frame in frames])),
-        }
+        return {"image_quality": quality, "imaging_quality": quality, **_means(frames)}
+
+
+class PictureMeasures(ClipOperator):
+    """Measures the keyframes with OpenCV like `Quality`, and leaves the verdict on quality to a model.
+
+    Clips that were dropped are measured too, so that other thresholds can be tried later.
+    """
+
+    name = "quality"
+    reads = ("keyframes",)
+    writes = select(*MEASURED)
+    on_dropped = True
+
+    def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
+        return [_means([measure(frame) for frame in stills(clip)]) for clip in clips]
+
+
+def _means(frames: list[Measures]) -> Row:
+    return {
+        "sharpness": float(np.median([frame.sharpness for frame in frames])),
+        "brightness": float(np.mean([frame.brightness for frame in frames])),
+        "contrast": float(np.mean([frame.contrast for frame in frames])),
+        "exposure": float(np.mean([frame.exposure for frame in frames])),
+        "colourfulness": float(np.mean([frame.colourfulness for frame in frames])),
+    }

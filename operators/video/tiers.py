@@ -126,3 +126,9 @@ class Tiers(ClipOperator):
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
         return [vars(verdict(clip, self.settings)) for clip in clips]
+
+
+class ScoredTiers(Tiers):
+    """Gives every clip its tier, also by its aesthetic score. No media, no model of its own."""
+
+    reads = (*Tiers.reads, "aesthetic_score")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -134,3 +134,13 @@ def lasting_films(tmp_path_factory: pytest.TempPathFactory) -> FilmStudio:
 def films(tmp_path: Path) -> FilmStudio:
     """A studio in the test's own folder."""
     return FilmStudio(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """torch on one thread: quicker for tiny models on a busy machine, and its CPU time is work and not waiting."""
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra: models)")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -8,7 +8,7 @@ import pytest
 from skimage import data
 from skimage.measure import blur_effect
 
-from operators.video.quality import Quality, brightness, colourfulness, measure, sharpness
+from operators.video.quality import PictureMeasures, Quality, brightness, colourfulness, measure, sharpness
 from tests.drawn_clips import clip, plain
 
 ASTRONAUT = data.astronaut()
@@ -95,3 +95,10 @@ def test_a_broken_keyframe_fails_its_own_clip_only_and_dropped_clips_are_measure
     good, bad, dropped = Quality()([clip(ASTRONAUT), broken, clip(ASTRONAUT, drop_reason="too dull")])
     assert bad["error"]["kind"] == "decode"
     assert good["image_quality"] == dropped["image_quality"]
+
+
+def test_beside_a_model_the_same_is_measured_and_no_quality_claimed():
+    [stated], [measured] = Quality()([clip(ASTRONAUT)]), PictureMeasures()([clip(ASTRONAUT, drop_reason="too dull")])
+    assert measured["provenance"].keys() == {"sharpness", "brightness", "contrast", "exposure", "colourfulness"}
+    assert "image_quality" not in measured
+    assert all(measured[column] == stated[column] for column in measured["provenance"])

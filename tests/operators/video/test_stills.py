@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from skimage import data
 
 from operators.errors import ErrorKind, RowFailure
-from operators.video.stills import active_picture, decode, shrink, stills
-from tests.drawn_clips import jpeg, plain
+from operators.video.stills import MARGIN, active_picture, decode, decode_small, keyframes, shrink, stills
+from tests.drawn_clips import clip, jpeg, plain
 
 
 def test_a_jpeg_comes_back_as_a_read_only_rgb_array():
@@ -82,3 +84,47 @@ def test_shrinking_keeps_the_shape_within_a_side_and_never_enlarges(height: int,
     assert small.shape[0] <= height
     assert small.shape[1] <= width
     assert min(small.shape[:2]) >= 1
+
+
+@pytest.mark.parametrize(("short_side", "height"), [(720, 720), (480, 720), (240, 360), (120, 180), (60, 90), (1, 90)])
+def test_a_picture_for_a_small_model_is_decoded_small_with_some_margin(short_side: int, height: int):
+    frame = np.asarray(cv2.resize(data.coffee(), (1280, 720)), np.uint8)
+    rgb = decode_small(jpeg(frame), short_side)
+    assert rgb.shape == (height, height * 16 // 9, 3)
+    assert height == 720 or height == 90 or min(rgb.shape[:2]) >= short_side * MARGIN
+    shrunk = cv2.resize(frame, rgb.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(rgb.astype(int) - shrunk).mean() < 2
+
+
+def test_a_picture_that_is_decoded_whole_is_the_same_picture():
+    stored = jpeg(data.coffee())
+    np.testing.assert_array_equal(decode_small(stored, 400), decode(stored))
+
+
+@pytest.mark.parametrize(
+    ("stored", "kind"),
+    [
+        (b"", ErrorKind.DECODE),
+        (b"not a picture", ErrorKind.DECODE),
+        (b"\xff\xd8\xff\xd9", ErrorKind.DECODE),
+        (jpeg(data.coffee())[:9000], ErrorKind.DECODE),
+        (jpeg(plain((0, 0, 0), 8, 17000)), ErrorKind.REFUSED),
+    ],
+)
+def test_what_is_no_keyframe_is_a_row_failure_for_small_pictures_too(stored: bytes, kind: ErrorKind):
+    with pytest.raises(RowFailure) as failure:
+        decode_small(stored, 224)
+    assert failure.value.kind == kind
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_small_picture_or_a_row_failure(stored: bytes):
+    try:
+        assert decode_small(b"\xff\xd8\xff" + stored + b"\xff\xd9", 64).shape[2] == 3
+    except RowFailure as failure:
+        assert failure.kind in {ErrorKind.DECODE, ErrorKind.REFUSED}
+
+
+def test_keyframes_are_the_stored_bytes():
+    assert keyframes(clip(plain((1, 2, 3)))) == [jpeg(plain((1, 2, 3)))] * 3

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from operators.columns import select
-from operators.video.tiers import HqGates, Tiers, TierSettings, Verdict, VisualGates, verdict
+from operators.video.tiers import HqGates, ScoredTiers, Tiers, TierSettings, Verdict, VisualGates, verdict
 
 GOOD: dict[str, Any] = {
     "clip_duration": 6.0,
@@ -111,3 +111,11 @@ def test_as_an_operator_it_writes_three_columns_and_leaves_dropped_clips_alone()
 def test_reads_are_columns_that_storage_keeps():
     assert {field.name for field in select(*Tiers.reads)} == set(Tiers.reads)
     assert "keyframes" not in Tiers.reads
+
+
+def test_scored_tiers_need_the_score_in_the_chain_and_use_it():
+    assert set(ScoredTiers.reads) - set(Tiers.reads) == {"aesthetic_score"}
+    assert (ScoredTiers.name, ScoredTiers.Settings) == (Tiers.name, Tiers.Settings)
+    dull = {"record": "clip", "error": None, "provenance": {}, **GOOD, "aesthetic_score": [2.0, 3.0, 3.0]}
+    [row] = ScoredTiers()([dull])
+    assert (row["tier"], row["hq_drop_reason"]) == ("visual", "aesthetic_below_floor")
