@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from time import process_time, thread_time
@@ -125,6 +126,14 @@ def test_half_precision_gives_nearly_the_same(models: dict[str, str], aesthetics
     for half, full in zip(ready(models, precision="bfloat16")(clips), aesthetics(clips), strict=True):
         assert half["aesthetic_score"] == pytest.approx(full["aesthetic_score"], abs=0.02)
         assert float(np.dot(half["image_embedding"], full["image_embedding"])) > 0.999
+
+
+def test_two_batches_at_once_do_not_disturb_each_other(aesthetics: Aesthetics):
+    assert aesthetics.resources.concurrency > 1
+    batches = [assorted(5, seed=seed) for seed in range(6)]
+    with ThreadPoolExecutor(3) as threads:
+        at_once = list(threads.map(aesthetics.annotate, batches))
+    assert at_once == [aesthetics.annotate(batch) for batch in batches]
 
 
 def test_dropped_clips_are_scored_and_rows_credit_both_models(aesthetics: Aesthetics):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,20 @@ def test_a_batch_that_is_out_of_memory_is_halved_and_tried_again(
     assert captions(operator, clips) == captions(frames, clips)
     assert sizes[0] == 24
     assert max(sizes[-2:]) <= 6
+
+
+@pytest.mark.parametrize("kind", ["blip", "git"])
+def test_half_precision_captions_too(kind: str, request: pytest.FixtureRequest):
+    found = captions(ready(request.getfixturevalue(kind), precision="bfloat16"), assorted(3))
+    assert all(0 < len(caption.split()) <= 12 for texts in found for caption in texts)
+
+
+def test_two_batches_at_once_do_not_disturb_each_other(frames: FrameCaptions):
+    assert frames.resources.concurrency > 1
+    batches = [assorted(4, seed=seed) for seed in range(6)]
+    with ThreadPoolExecutor(3) as threads:
+        at_once = list(threads.map(frames.annotate, batches))
+    assert at_once == [frames.annotate(batch) for batch in batches]
 
 
 def test_dropped_clips_are_not_captioned(frames: FrameCaptions):
