@@ -17,6 +17,8 @@ from operators.contract import Settings as BaseSettings
 LOUD = -20.0  # dBFS of a tenth of a second: about the level of mastered music
 QUIET = -40.0  # dBFS: room tone and distant sound
 WORTH_A_TAG = 0.01  # smallest score that is written
+MEASURED_TAGS = frozenset({"speech", "music", "beat", "silence", "loud", "quiet", "other"})
+"""Names of the tags that are measured. A model's labels must not bear them."""
 
 
 class AudioTags(ClipOperator):
@@ -83,6 +85,19 @@ class AudioTags(ClipOperator):
             ],
             "energy": waveform.energy(samples).tolist(),
         }
+
+
+class SoundMeasures(AudioTags):
+    """Loudness, voice activity, music and silence of a clip's sound, where a model writes the tags.
+
+    The measures of `AudioTags` without its tags, under the same name: what the gates of music and speech
+    read. No tag named `beat` is written then, so that a caption stated from measures leaves the beat out.
+    """
+
+    writes: pa.Schema = pa.schema([field for field in AudioTags.writes if field.name != "audio_tags"])
+
+    def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
+        return [{name: row[name] for name in self.writes.names} for row in super().annotate(clips)]
 
 
 def _other(music: NDArray[np.bool_], silent: NDArray[np.bool_], spans: list[activity.Span]) -> float:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.audio.tags import AudioTags
+from operators.audio.tags import MEASURED_TAGS, AudioTags, SoundMeasures
 from operators.contract import Row
 from operators.errors import ErrorKind
 
@@ -153,3 +153,20 @@ def test_real_media(studio, shared_media, file, speech, music, silence):
     checked(row)
     for share, (low, high) in (("speech_share", speech), ("music_share", music), ("silence_share", silence)):
         assert low <= row[share] <= high, share
+
+
+def test_measures_without_tags(studio):
+    clips = [studio.clip(studio.voice(3)), studio.clip(studio.chords(4)), studio.clip(None)]
+    for tagged, measured in zip(AudioTags()(clips), SoundMeasures()(clips), strict=True):
+        assert "audio_tags" not in measured
+        assert {name: tagged[name] for name in SoundMeasures.writes.names} == {
+            name: measured[name] for name in SoundMeasures.writes.names
+        }
+    assert SoundMeasures.name == AudioTags.name
+    assert {*SoundMeasures.writes.names, "audio_tags"} == set(AudioTags.writes.names)
+
+
+def test_the_names_of_measured_tags_are_all_listed(studio):
+    music = 0.4 * (studio.chords(12) + studio.drums(12, 100))
+    sound = np.concatenate([music, studio.noise(4, 0.2), studio.noise(3, 0.005), studio.voice(4), studio.silence(2)])
+    assert set(tags(heard(studio.clip(sound)))) == MEASURED_TAGS
