@@ -20,6 +20,7 @@ HEAD_FILES = (
     "sac+logos+ava1-l14-linearMSE.safetensors",
     "sac+logos+ava1-l14-linearMSE.pth",  # as LAION released it
     "aesthetic-model.pth",  # the same layers, under the name in trl-lib/ddpo-aesthetic-predictor
+    "model.safetensors",  # the same again, in ttj/sac-logos-ava1-l14-linearMSE
 )
 """Names by which the head is found in a folder, the first that is there."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 CLIP = "openai/clip-vit-large-patch14@32bd64288804d66eefd0ccbe215aa642df71cc41"
-HEAD = "trl-lib/ddpo-aesthetic-predictor"
+HEAD = "ttj/sac-logos-ava1-l14-linearMSE@1e77fa05081323d99725fc40a9bf9f88180490e7"
 
 
 class AestheticSettings(PictureSettings):
@@ -32,7 +32,7 @@ class AestheticSettings(PictureSettings):
     model: str = Field(default=CLIP, description="CLIP in transformers' format; owner/name@commit, a folder or s3://…")
     head: str = Field(
         default=HEAD,
-        description="repository, folder or s3://… with sac+logos+ava1-l14-linearMSE.pth or aesthetic-model.pth",
+        description="LAION's aesthetic head, sac+logos+ava1-l14-linearMSE: a repository, folder or s3://… that holds it",
     )
     prompts: tuple[PromptPair, ...] = Field(
         default=PROMPTS,
