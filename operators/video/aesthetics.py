@@ -32,7 +32,7 @@ class AestheticSettings(PictureSettings):
     model: str = Field(default=CLIP, description="CLIP in transformers' format; owner/name@commit, a folder or s3://…")
     head: str = Field(
         default=HEAD,
-        description="LAION's aesthetic head, sac+logos+ava1-l14-linearMSE: a repository, folder or s3://… that holds it",
+        description="LAION's aesthetic head, sac+logos+ava1-l14-linearMSE; owner/name@commit, a folder or s3://…",
     )
     prompts: tuple[PromptPair, ...] = Field(
         default=PROMPTS,
