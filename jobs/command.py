@@ -40,12 +40,11 @@ class Preset:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What `python -m jobs.<name>` runs. `planned` names presets that a later version brings."""
+    """What `python -m jobs.<name>` runs."""
 
     name: str
     summary: str
     presets: Mapping[str, Preset]
-    planned: Sequence[str] = ()
 
     def preset(self, name: str) -> Preset:
         """The preset of this name. Raises `ConfigurationError` naming those that there are."""
@@ -53,9 +52,6 @@ class Job:
 
         if name in self.presets:
             return self.presets[name]
-        if name in self.planned:
-            here = ", ".join(self.presets)
-            raise ConfigurationError(f"--preset {name} is not in this version, which has: {here}. Use --preset {here}")
         raise ConfigurationError(f"there is no preset {name!r}.{nearest(name, self.presets)}")
 
 
@@ -93,13 +89,24 @@ def _run(job: Job, options: argparse.Namespace, execute: Execute | None) -> int:
                 raise ConfigurationError(f"--{name.replace('_', '-')}: {problem}") from None
     if options.help_settings is not None:
         return _print_settings(classes, options.help_settings)
-    configuration = resolve(classes, preset=preset.settings, file=options.config, assignments=options.set, flags=flags)
+    assignments = [*_on_device(job, classes, options), *options.set]
+    configuration = resolve(classes, preset=preset.settings, file=options.config, assignments=assignments, flags=flags)
     if options.show_config:
         print(
             f"# {job.name}, preset {options.preset}; use it with --config", configuration.to_yaml(), sep="\n", end=""
         )
         return 0
     return _process(_as_run(job, options, configuration), options, execute)
+
+
+def _on_device(job: Job, classes: Sequence[type[Operator]], options: argparse.Namespace) -> list[str]:
+    """`--device` as a setting of every operator that runs a model."""
+    if options.device is None:
+        return []
+    modelled = [kind.name for kind in classes if "device" in kind.Settings.model_fields]
+    if not modelled:
+        raise ConfigurationError(f"--device: no operator of preset {options.preset} runs a model on a device")
+    return [f"{name}.device={options.device}" for name in modelled]
 
 
 def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration) -> Run:
@@ -204,6 +211,7 @@ def _parser(job: Job) -> Parser:
     look.add_argument("--help-settings", nargs="?", const="", metavar="OPERATOR", help="list every setting, and stop")
     machine = parser.add_argument_group("machine")
     machine.add_argument("--cpus", metavar="N", help="CPUs to use on this machine (default: all)")
+    machine.add_argument("--device", metavar="NAME", help="where models run: auto (default), cuda, mps or cpu")
     machine.add_argument("--address", metavar="RAY", help="Ray cluster to join (default: start one here)")
     return parser
 

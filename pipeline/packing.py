@@ -40,17 +40,23 @@ def share_gpus(chain: Sequence[Operator], gpu_memory_mb: float | None = None) ->
 def shares(chain: Sequence[Operator]) -> list[Resources]:
     """The resources of each operator, with numbers in place of None.
 
-    Engines split evenly what the others leave of one GPU; where that is under `LEAST_SHARE` each, every
-    engine gets a whole GPU.
+    Engines split what the others leave of one GPU by the memory that they declare, evenly where one
+    declares none; where a share would be under `LEAST_SHARE`, every engine gets a whole GPU.
     """
     needs = [operator.resources for operator in chain]
-    engines = sum(need.gpus is None for need in needs)
+    engines = [number for number, need in enumerate(needs) if need.gpus is None]
     if not engines:
         return needs
-    taken = sum(need.gpus for need in needs if need.gpus is not None and need.gpus < 1)
-    left = int((1 - taken) / engines * GRAIN + 1e-6) / GRAIN
-    share = left if left >= LEAST_SHARE else 1.0
-    return [replace(need, gpus=share) if need.gpus is None else need for need in needs]
+    left = 1 - sum(need.gpus for need in needs if need.gpus is not None and need.gpus < 1)
+    declared = [needs[number].gpu_memory_mb for number in engines]
+    weights = declared if all(declared) else [1] * len(engines)
+    split = [int(left * weight / sum(weights) * GRAIN + 1e-6) / GRAIN for weight in weights]
+    if min(split) < LEAST_SHARE:
+        split = [1.0] * len(engines)
+    return [
+        replace(need, gpus=split[engines.index(number)]) if number in engines else need
+        for number, need in enumerate(needs)
+    ]
 
 
 def check_memory(chain: Sequence[Operator], gpu_memory_mb: float) -> None:

@@ -32,6 +32,9 @@ class ModelSettings(Settings):
     actors: tuple[int, int | None] = tuning(
         (1, None), description="smallest and largest number of instances; null is as many as fit"
     )
+    memory_mb: int | None = tuning(
+        None, ge=0, description="MiB of main memory of one instance; null is what the usual model needs"
+    )
     batch: int = tuning(32, ge=1, le=4096, description="clips that are gathered for the model")
 
 
@@ -52,6 +55,7 @@ class ModelOperator(ClipOperator):
         self.resources = replace(
             self.needs,
             gpus=0.0 if on_cpu else self.settings.gpus,
+            memory_mb=self.needs.memory_mb if self.settings.memory_mb is None else self.settings.memory_mb,
             batch=self.settings.batch,
             actors=self.settings.actors,
         )

@@ -13,6 +13,7 @@ import pytest
 
 from jobs.mmtrail import MMTRAIL, lite, main
 from operators.errors import LeaseLost, RunMismatch
+from pipeline.packing import shares
 from pipeline.progress import Progress, Summary
 from pipeline.run import Run
 
@@ -111,6 +112,18 @@ def test_the_shown_configuration_can_be_given_back(capsys, tmp_path):
     assert run.limit == 3
 
 
+@pytest.mark.parametrize("preset", ["base", "cluster"])
+def test_the_presets_with_models_share_gpus_and_one_word_puts_them_on_the_cpu(preset):
+    chain = run_with("--preset", preset).chain
+    check_columns = {column for operator in lite() for column in operator.writes.names}
+    assert check_columns <= {column for operator in chain for column in operator.writes.names}
+    shared = shares(chain)
+    whole = sum(need.gpus for need in shared if need.gpus >= 1)
+    assert whole + sum(need.gpus for need in shared if need.gpus < 1) <= {"base": 1, "cluster": 3}[preset] + 1e-9
+    on_cpu = run_with("--preset", preset, "--device", "cpu", "--set", "speech.device=cuda").chain
+    assert [operator.name for operator in on_cpu if operator.resources.gpus] == ["speech"]
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
@@ -147,8 +160,8 @@ def test_options_reach_the_run():
         ([], "--input and --output must be given, e.g. --input videos/ --output out/"),
         (["--input", "x"], "--output must be given"),
         (["--input", "x", "--output", "./x/"], "--output must not be the input's folder"),
-        (["--preset", "base"], "--preset base is not in this version, which has: lite. Use --preset lite"),
-        (["--preset", "cluster"], "--preset cluster is not in this version"),
+        (["--device", "cpu"], "--device: no operator of preset lite runs a model on a device"),
+        (["--preset", "base", "--device", "gpu"], "aesthetics.device = 'gpu' must be one of 'auto', 'cpu', 'cuda' or"),
         (["--preset", "light"], "there is no preset 'light'. Did you mean 'lite'?"),
         (["--set", "shot.threshold=12"], "no operator is called 'shot'. Did you mean 'shots'?"),
         (["--set", "tiers.hq.min_heigth=1"], "tiers.hq has no setting 'min_heigth'. Did you mean 'min_height'?"),
@@ -187,7 +200,7 @@ def test_plan_prints_the_chain_and_starts_nothing(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("stage 1: ")
-    said = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    said = [line.split()[0] for line in done.stdout.splitlines() if "→" in line]
     assert said == [operator.name for operator in lite()]
     assert not (tmp_path / "out").exists()
 

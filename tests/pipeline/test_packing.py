@@ -43,6 +43,11 @@ def test_shares_of_one_gpu_never_exceed_it(asked: list[float | None]):
         assert sum(share for share in given_shares if share is not None and share < 1) <= 1 + 1e-9
 
 
+def test_a_larger_engine_gets_a_larger_share():
+    chain = [*with_gpus(0.4), *with_gpus(None, memory_mb=8_000), *with_gpus(None, memory_mb=16_000)]
+    assert [resources.gpus for resources in shares(chain)] == [0.4, 0.2, 0.4]
+
+
 def test_a_model_that_overflows_its_share_is_refused_with_the_arithmetic():
     chain = with_gpus(0.25, None, memory_mb=20_000)
     with pytest.raises(ChainError, match=r"o0 needs about 20,000 MiB and its 0.25 of a GPU has 10,000: raise o0.gpus"):
