@@ -25,11 +25,11 @@ LATIN = 0.95  # share of the letters outside quotations
 REPEATED = 5  # words in a row that occur again
 LEAKED = 8  # words in a row that stand in the instructions too
 COMMON_STEM = 5  # letters by which words of caption and paragraph are matched
-KEPT_SUBJECT = 0.15  # share of the caption's longer words that the paragraph must have
+KEPT_SUBJECT = 0.2  # share of the caption's longer words that the paragraph must have
 
 FUNCTION_WORDS = _set(
     "a an and are as at be been but by for from has have he her his in into is it its no not of on one or over she "
-    "some that the their there they this to two under up was were while who with"
+    "some that the their there they this through throughout to two under up was were which while who with"
 )
 MUSIC_CLAIMS = _set(
     "music song melody soundtrack instrumental guitar piano drums orchestra orchestral synthesizer strings"
@@ -120,8 +120,8 @@ def missing_kinds(text: str, given: Given) -> list[str]:
     """Complaints about kinds of facts that a paragraph leaves out, or brings in without any."""
     said = set(words(text))
     found = []
-    subject = {_stem(word) for word in words(given.picture) if len(word) >= COMMON_STEM}
-    if subject and len(subject & {_stem(word) for word in said}) < max(1, KEPT_SUBJECT * len(subject)):
+    subject, told = _stems(words(given.picture)), _stems(said)
+    if subject and len(subject & told) < max(1, KEPT_SUBJECT * len(subject)):
         found.append("it leaves out the picture")
     if given.music and not said & MUSIC_WORDS:
         found.append("it leaves out the music")
@@ -255,8 +255,9 @@ def _names(bare: str, facts: str) -> Iterator[str]:
         yield f"it names what is not in the facts ({', '.join(foreign[:3])})"
 
 
-def _stem(word: str) -> str:
-    return word[:COMMON_STEM]
+def _stems(said: Iterable[str]) -> set[str]:
+    """The beginnings of the longer words that say something."""
+    return {word[:COMMON_STEM] for word in said if len(word) >= COMMON_STEM and word not in FUNCTION_WORDS}
 
 
 def _runs(said: list[str], length: int) -> Iterator[tuple[str, ...]]:

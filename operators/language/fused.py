@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from operators.columns import select
 from operators.contract import PROVENANCE, Resources, Row, tuning
@@ -31,15 +32,21 @@ class ModelFusionSettings(ChatSettings):
     """Which language model merges the facts, and what it is told."""
 
     model: str = Field(
-        QWEN3, description="instruct model that vLLM runs; owner/name@commit, a folder or s3://…, or the server's name"
+        default=QWEN3,
+        description="instruct model that vLLM runs; owner/name@commit, a folder or s3://…, or the server's name",
     )
     batch: int = tuning(64, ge=1, le=4096, description="clips that are asked about at once by one thread")
     max_num_seqs: int = tuning(256, ge=1, le=4096, description="requests that vLLM works on at the same time")
     most_words: int = Field(
-        MOST_WORDS, ge=30, le=400, description="words from which a paragraph is refused; about 100 are asked for"
+        default=MOST_WORDS,
+        ge=30,
+        le=400,
+        description="words from which a paragraph is refused; about 100 are asked for",
     )
     instructions: str = Field(
-        "", max_length=8000, description="what the model is told, in place of the built-in instructions; checks stay"
+        default="",
+        max_length=8000,
+        description="what the model is told, in place of the built-in instructions; checks stay",
     )
 
 
@@ -85,8 +92,8 @@ class ModelFusion(ChatOperator):
         if not answer.whole:
             raise _Refused({}, {"merge_caption": ["it was too long and cut off"]})
         try:
-            texts = Texts.model_validate_json(answer.text)
-        except ValidationError:
+            texts = Texts.model_validate(json.loads(answer.text, strict=False))
+        except (ValueError, RecursionError):  # pydantic's is one too
             raise _Refused({}, {"merge_caption": ["it is not the JSON object that was asked for"]}) from None
         wrote = {name: text.strip() for name, text in texts.model_dump().items()}
         picture = Given(picture=given.picture, other=given.other, instructions=given.instructions)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from operators.columns import select
 from operators.contract import PROVENANCE, Resources, Row, tuning
@@ -30,18 +31,20 @@ class SceneCaptionSettings(ChatSettings):
     """Which vision-language model describes which clips, and what it is told."""
 
     model: str = Field(
-        QWEN2_VL,
+        default=QWEN2_VL,
         description="vision-language model for vLLM; owner/name@commit, a folder or s3://…, or the server's name",
     )
     max_num_seqs: int = tuning(128, ge=1, le=4096, description="requests that vLLM works on at the same time")
     tiers: tuple[Literal["hq", "visual"], ...] = Field(
-        ("hq",), description="tiers that the model describes; the others keep the stated caption"
+        default=("hq",), description="tiers that the model describes; the others keep the stated caption"
     )
     image_side: int = Field(
-        768, ge=56, le=2048, description="longer side in pixels at which keyframes are shown; never enlarged"
+        default=768, ge=56, le=2048, description="longer side in pixels at which keyframes are shown; never enlarged"
     )
     instructions: str = Field(
-        "", max_length=8000, description="what the model is told, in place of the built-in instructions; checks stay"
+        default="",
+        max_length=8000,
+        description="what the model is told, in place of the built-in instructions; checks stay",
     )
 
 
@@ -96,8 +99,8 @@ class SceneCaption(ChatOperator):
         if not answer.whole:
             raise Unusable("it was too long and cut off")
         try:
-            scene = Scene.model_validate_json(answer.text)
-        except ValidationError:
+            scene = Scene.model_validate(json.loads(answer.text, strict=False))
+        except (ValueError, RecursionError):  # pydantic's is one too
             raise Unusable("it is not the JSON object that was asked for") from None
         caption = scene.caption.strip()
         # Numbers, names and quotations stand: the model may have read them in the picture.

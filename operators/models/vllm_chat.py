@@ -52,6 +52,13 @@ class VllmChat(ChatEngine):
             for request, result in zip(requests, results, strict=True)
         ]
 
+    @property
+    def engine(self) -> VllmEngine:
+        """The engine that answers now. Raises `EngineError` after `close`."""
+        if self._engine is None:
+            raise EngineError("this engine was closed")
+        return self._engine
+
     def close(self) -> None:
         with self._change:
             engine, self._engine = self._engine, None
@@ -68,10 +75,11 @@ class VllmChat(ChatEngine):
 
     def _tried(self, requests: Sequence[ChatRequest]) -> list[ChatResult | None]:
         engine = self._living()
-        before = engine.answers
         results = engine.complete(requests)
+        if any(result is not None for result in results):
+            self._barren = 0
         if None in results:
-            self._bury(engine, barren=engine.answers == before)
+            self._bury(engine)
         return results
 
     def _living(self) -> VllmEngine:
@@ -79,16 +87,14 @@ class VllmChat(ChatEngine):
             if self._engine is not None and self._engine.dead:
                 self._engine.close()
                 self._engine = self._restarted()
-            if self._engine is None:
-                raise EngineError("this engine was closed")
-            return self._engine
+            return self.engine
 
-    def _bury(self, engine: VllmEngine, barren: bool) -> None:
+    def _bury(self, engine: VllmEngine) -> None:
         """Put a new engine in the place of a dead one, once, whoever notices first."""
         with self._change:
             if self._engine is not engine:
                 return
-            self._barren = self._barren + 1 if barren else 0
+            self._barren += 1
             if self._barren >= BARREN:
                 raise EngineError(f"vLLM's engine died {BARREN} times without an answer; its lines above say why")
             engine.close()

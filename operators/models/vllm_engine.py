@@ -12,8 +12,9 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ DEFAULTS = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 LOOK = 1.0  # s between two looks at whether the engine still answers
-SHUTDOWN_SECONDS = 20.0  # that the processes have to end by themselves
+SHUTDOWN_SECONDS = 5.0  # that the processes have to end by themselves
 DEATH_SECONDS = 30.0  # from the kill of an engine to its last error
 
 
@@ -60,23 +61,26 @@ class VllmOptions:
     patience: float = 600.0
 
 
-class EngineDied(Exception):
-    """The engine's process is gone, or it answers no more."""
-
-
 def import_vllm() -> Any:
     """vLLM, or `MissingExtra`."""
     os.environ.update(ENVIRONMENT)
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it imports what it deprecates
+    with _no_warnings():
         try:
             import vllm
             import vllm.v1.engine.async_llm
         except ImportError as problem:
             raise MissingExtra("vllm", "vllm") from problem
     return vllm
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    """vLLM and what it imports use what they deprecate."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 class VllmEngine:
@@ -87,12 +91,13 @@ class VllmEngine:
         self.options = options
         self._numbers = itertools.count()
         self._answered = time.monotonic()
-        self.answers = 0
+        self._closed = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
         self._thread.start()
         try:
-            self._llm: Any = asyncio.run_coroutine_threadsafe(_started(options), self._loop).result()
+            with _no_warnings():
+                self._llm: Any = asyncio.run_coroutine_threadsafe(_started(options), self._loop).result()
         except Exception as problem:
             self._end_loop()
             raise EngineError(
@@ -118,14 +123,18 @@ class VllmEngine:
     @property
     def dead(self) -> bool:
         """Whether it can answer no more."""
-        return bool(self._llm.errored)
+        return self._closed or bool(self._llm.errored)
 
     def close(self) -> None:
         """Stop the engine's processes and the thread."""
+        if self._closed:
+            return
+        self._closed = True
         try:
             self._llm.shutdown(timeout=SHUTDOWN_SECONDS)
         finally:
             self._end_loop()
+            self._llm.engine_core.resources.ctx.destroy(linger=0)  # vLLM leaves it to the garbage collector
 
     def processes(self) -> list[int]:
         """Process ids of the engine's direct children."""
@@ -145,7 +154,6 @@ class VllmEngine:
         except Exception as problem:
             result = self._failure(problem)
         if result is not None:
-            self.answers += 1
             self._answered = time.monotonic()
         return result
 

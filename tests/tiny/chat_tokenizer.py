@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 END, START_TURN, END_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -21,21 +20,27 @@ TEMPLATE = (
 
 
 def chat_tokenizer(whole: Sequence[str] = ()) -> Any:
-    """A fast tokenizer: 256 bytes, the tokens `whole`, the turn and vision marks, and the template."""
+    """A fast tokenizer: 256 bytes, turn and vision marks, the template.
+
+    The texts `whole` are tokens too, from number 256 on; only a model writes them, prompts are read by bytes.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    plain = Tokenizer(models.BPE(vocab={char: number for number, char in enumerate(alphabet)}, merges=[]))
-    plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    written = [byte_level.pre_tokenize_str(text)[0][0] for text in whole]
+    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *written]
+    plain = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=[]))
+    plain.pre_tokenizer = byte_level
     plain.decoder = decoders.ByteLevel()
-    plain.add_tokens(list(whole))
     plain.add_special_tokens([END, START_TURN, END_TURN, *VISION])
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, eos_token=END_TURN, pad_token=END)
     tokenizer.chat_template = TEMPLATE
     return tokenizer
 
 
-def save_tokenizer(folder: Path, tokenizer: Any) -> None:
-    """The tokenizer's files as `save_pretrained` writes them."""
-    tokenizer.save_pretrained(folder)
+def recited_numbers(tokenizer: Any, whole: Sequence[str]) -> list[int]:
+    """The numbers of the line break before an answer, of the texts `whole`, and of the turn's end."""
+    first = 256
+    line_break, end = tokenizer.convert_tokens_to_ids(["Ċ", END_TURN])
+    return [line_break, *range(first, first + len(whole)), end]

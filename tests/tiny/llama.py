@@ -6,9 +6,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.tiny.chat_tokenizer import END_TURN, chat_tokenizer, save_tokenizer
+from tests.tiny.chat_tokenizer import chat_tokenizer, recited_numbers
 
 SEED = 20
+SPREAD = 0.3  # of random weights, wide enough for answers to hang on every word of the prompt
 
 
 def write_llama(folder: Path, *, hidden: int = 64, layers: int = 2, context: int = 2048, seed: int = SEED) -> Path:
@@ -31,11 +32,9 @@ def write_reciting_llama(folder: Path, text: str, *, context: int = 4096) -> Pat
 
     words = recited_tokens(text)
     tokenizer = chat_tokenizer(words)
-    order = ["\n", *words, END_TURN]  # the template ends with a line break before the answer
-    numbers = [tokenizer.convert_tokens_to_ids(token if token != "\n" else "Ċ") for token in order]
     model = _llama(tokenizer, hidden=512, layers=1, context=context)
     torch.manual_seed(SEED)
-    recite(model, numbers)
+    recite(model, recited_numbers(tokenizer, words))
     _save(folder, model, tokenizer)
     return folder
 
@@ -78,11 +77,11 @@ def _llama(tokenizer: Any, hidden: int, layers: int, context: int) -> Any:
         vocab_size=-(-len(tokenizer) // 64) * 64, hidden_size=hidden, intermediate_size=2 * hidden,
         num_hidden_layers=layers, num_attention_heads=hidden // 32, num_key_value_heads=hidden // 32,
         max_position_embeddings=context, tie_word_embeddings=False, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id, bos_token_id=None,
+        pad_token_id=tokenizer.pad_token_id, bos_token_id=None, initializer_range=SPREAD,
     )  # fmt: skip
     return LlamaForCausalLM(config).eval()
 
 
 def _save(folder: Path, model: Any, tokenizer: Any) -> None:
     model.save_pretrained(folder)
-    save_tokenizer(folder, tokenizer)
+    tokenizer.save_pretrained(folder)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.tiny.chat_tokenizer import END_TURN, TEMPLATE, chat_tokenizer, save_tokenizer
-from tests.tiny.llama import recite, recited_tokens
+from tests.tiny.chat_tokenizer import TEMPLATE, chat_tokenizer, recited_numbers
+from tests.tiny.llama import SPREAD, recite, recited_tokens
 
 SEED = 21
 
@@ -25,9 +25,9 @@ def write_qwen2_vl(
     tokenizer = chat_tokenizer(words)
     model = _model(tokenizer, 512 if recited else hidden, layers, context)
     if recited:
-        recite(model, [tokenizer.convert_tokens_to_ids(token) for token in ("Ċ", *words, END_TURN)])
+        recite(model, recited_numbers(tokenizer, words))
     model.save_pretrained(folder)
-    save_tokenizer(folder, tokenizer)
+    tokenizer.save_pretrained(folder)
     _processor(tokenizer).save_pretrained(folder)
     return folder
 
@@ -43,6 +43,7 @@ def _model(tokenizer: Any, hidden: int, layers: int, context: int) -> Any:
         "max_position_embeddings": context, "tie_word_embeddings": False, "use_sliding_window": False,
         "rope_scaling": {"type": "mrope", "rope_type": "default", "mrope_section": [4, 6, 6]},
         "bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id,
+        "initializer_range": SPREAD,
     }  # fmt: skip
     vision = {
         "depth": 1, "embed_dim": 64, "num_heads": 2, "mlp_ratio": 2, "hidden_size": hidden,
