@@ -251,11 +251,19 @@ def _as_failure(problem: Exception) -> RowFailure:
     return RowFailure(ErrorKind(error["kind"]), error["message"])
 
 
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Whether memory was short: of torch's exceptions the CUDA one has a class, those of CPU and MPS a text."""
+    if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError":
+        return True
+    text = str(problem)
+    return isinstance(problem, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
+
+
 def row_error(operator: str, problem: BaseException) -> RowError:
     """The `error` column for an exception: kind from `RowFailure`, else out_of_memory or internal."""
     if isinstance(problem, RowFailure):
         kind = problem.kind
-    elif isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError":  # torch's is no MemoryError
+    elif is_out_of_memory(problem):
         kind = ErrorKind.OUT_OF_MEMORY
     else:
         kind = ErrorKind.INTERNAL

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field
 
-from operators.contract import ClipOperator, OpenMedia, Resources, Settings, tuning
+from operators.contract import ClipOperator, OpenMedia, Resources, Settings, is_out_of_memory, tuning
 from operators.models.device import Device, Precision, choose_device, choose_precision, free_memory
 from operators.models.files import ModelFiles, check_files, files_revision, locate, pinned
 
@@ -92,7 +92,7 @@ class ModelOperator(ClipOperator):
             yield items[start : start + step]
 
     def recover(self, problem: Exception, clips: int) -> None:
-        if type(problem).__name__ == "OutOfMemoryError" or isinstance(problem, MemoryError):
+        if is_out_of_memory(problem):
             self._most = max(1, (self._most or self.settings.batch) // 2)
         free_memory(self.device)
 

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from operators.contract import Row, tuning
+from operators.contract import Row, is_out_of_memory, tuning
 from operators.errors import ConfigurationError, ErrorKind, RowFailure
 from operators.models.files import WEIGHTS
 from operators.models.operator import ModelOperator, ModelSettings
@@ -87,7 +87,7 @@ class PictureOperator(ModelOperator):
         try:
             return self.look(pictures)
         except Exception as problem:
-            if type(problem).__name__ == "OutOfMemoryError":
+            if is_out_of_memory(problem):
                 raise
             raise RowFailure(ErrorKind.MODEL, f"{type(problem).__name__}: {problem}") from problem
 

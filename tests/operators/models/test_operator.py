@@ -88,7 +88,7 @@ def test_other_bytes_are_another_revision(model: Path):
 def test_a_missing_model_is_told_before_anything_starts(model: Path):
     scorer(model).check()
     (model / "config.json").unlink()
-    with pytest.raises(ConfigurationError, match=r"scorer\.model: .* lacks config\.json"):
+    with pytest.raises(ConfigurationError, match=r"scorer\.model: .* has no file; complete it"):
         scorer(model).check()
     with pytest.raises(ConfigurationError, match="there is no folder"):
         scorer(model / "none").check()
