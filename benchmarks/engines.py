@@ -127,8 +127,13 @@ def ray(model: str, asked: Sequence[ChatRequest], arguments: argparse.Namespace)
     import ray
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
-    ray.init(num_cpus=10, num_gpus=1, include_dashboard=False, log_to_driver=False)
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    def start() -> None:
+        """A new cluster: the engine of a run that failed keeps its GPU."""
+        ray.shutdown()
+        ray.init(num_cpus=10, num_gpus=1, include_dashboard=False, log_to_driver=False)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+
+    start()
 
     def processor(forgiving: bool) -> Callable[[Any], Any]:
         config = vLLMEngineProcessorConfig(
@@ -163,6 +168,7 @@ def ray(model: str, asked: Sequence[ChatRequest], arguments: argparse.Namespace)
     bad = [*rows[:4], {"number": 4, "messages": [{"role": "user", "content": TOO_LONG}]}, *rows[5:9]]
     told = []
     for forgiving in (False, True):
+        start()
         name = "should_continue_on_error" if forgiving else "default"
         try:
             found = processor(forgiving)(ray.data.from_items(bad, override_num_blocks=1)).take_all()

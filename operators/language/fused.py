@@ -70,7 +70,7 @@ class ModelFusion(ChatOperator):
     reads = (*fusion.StatedFusion.reads, "objects", "background", "view_scale", "movement", "language")
     writes = select("polish_caption", "merge_caption", "merge_fallback")
     Settings = ModelFusionSettings
-    needs = Resources(memory_mb=6144, gpu_memory_mb=11_000)
+    needs = Resources(memory_mb=6144, gpu_memory_mb=13_000)
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row | RowFailure]:
         results: list[Any] = [_stated(clip) for clip in clips]

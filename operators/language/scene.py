@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,7 +21,8 @@ from operators.models.chat_operator import ChatOperator, ChatSettings, Unusable
 QWEN2_VL = "Qwen/Qwen2-VL-2B-Instruct@895c3a49bc3fa70a340399125c650a463535e71c"
 
 KEYFRAMES = 3
-FEWEST_WORDS, MOST_WORDS = 6, 140
+FEWEST_WORDS, MOST_WORDS = 6, 140  # of a caption
+OBJECT_CHARACTERS, BACKGROUND_CHARACTERS = 40, 100
 
 STATED = f"{StatedCaption.__name__}/{StatedCaption.version}"
 """Author of what was measured and stated, in provenance."""
@@ -54,8 +55,8 @@ class Scene(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     caption: str
-    objects: list[str]
-    background: str
+    objects: list[Annotated[str, Field(max_length=OBJECT_CHARACTERS)]]
+    background: Annotated[str, Field(max_length=BACKGROUND_CHARACTERS)]
     view_scale: str
     movement: str
 
@@ -71,7 +72,7 @@ class SceneCaption(ChatOperator):
     reads = (*StatedCaption.reads, "tier", "screen_text")
     writes = select("caption", "view_scale", "movement", "speed", "dominant_colours", "objects", "background")
     Settings = SceneCaptionSettings
-    needs = Resources(memory_mb=8192, gpu_memory_mb=8000)
+    needs = Resources(memory_mb=8192, gpu_memory_mb=9000)
     shows_pictures = KEYFRAMES
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row | RowFailure]:

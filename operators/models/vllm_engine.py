@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,10 +111,10 @@ class VllmEngine:
         self._answered = max(self._answered, time.monotonic())
         waiting = asyncio.run_coroutine_threadsafe(self._all(requests, pictures), self._loop)
         while not waiting.done():
-            _pause(waiting)
+            wait([waiting], timeout=LOOK)
             if time.monotonic() - self._answered > self.options.patience:
                 self._kill()
-                _pause(waiting, DEATH_SECONDS)
+                wait([waiting], timeout=DEATH_SECONDS)
                 if not waiting.done():
                     waiting.cancel()
                     return [None] * len(requests)
@@ -206,6 +206,8 @@ async def _started(options: VllmOptions) -> Any:
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.platforms import current_platform
     from vllm.v1.engine.async_llm import AsyncLLM
+    from vllm.v1.executor import Executor
+    from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
     beside: dict[str, Any] = {}
     if current_platform.is_cpu():
@@ -232,7 +234,11 @@ async def _started(options: VllmOptions) -> Any:
     )
     config = arguments.create_engine_config()
     config.additional_config = Leash()
-    return AsyncLLM.from_vllm_config(config, disable_log_stats=True)
+    if current_platform.is_cpu() and options.tensor_parallel == 1:
+        executor: Any = UniProcExecutor  # as on a GPU; vLLM's choice is one more process, to bind threads in
+    else:
+        executor = Executor.get_class(config)
+    return AsyncLLM(config, executor, log_stats=False, log_requests=False)
 
 
 async def _drained() -> None:
@@ -277,13 +283,6 @@ def _conversation(request: ChatRequest, pictures: list[list[Any]]) -> list[Any]:
         }
         for message, images in zip(request.messages, pictures, strict=True)
     ]
-
-
-def _pause(waiting: Future[Any], seconds: float = LOOK) -> None:
-    """Until it is done, with whatever result, or the time is over."""
-    done = threading.Event()
-    waiting.add_done_callback(lambda _: done.set())
-    done.wait(seconds)
 
 
 def _first_line(problem: BaseException) -> str:

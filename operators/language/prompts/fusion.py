@@ -8,18 +8,18 @@ from typing import Any
 from operators.language.prompts.data import NOTICE, as_data
 from operators.models.chat import ChatMessage, ChatRequest
 
-POLISHED_CHARACTERS, MERGED_CHARACTERS = 800, 1200
-ANSWER_TOKENS = 700
+ANSWER_TOKENS = 480  # for about 200 words and their JSON
 
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
-        "polish_caption": {"type": "string", "minLength": 1, "maxLength": POLISHED_CHARACTERS},
-        "merge_caption": {"type": "string", "minLength": 1, "maxLength": MERGED_CHARACTERS},
+        "polish_caption": {"type": "string"},
+        "merge_caption": {"type": "string"},
     },
     "required": ["polish_caption", "merge_caption"],
     "additionalProperties": False,
 }
+"""Without bounds on lengths, as in `prompts.scene`."""
 
 INSTRUCTIONS = """\
 You write captions for a data set of video clips. You are given facts about one clip: its picture, and, where there \

