@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field, field_validator
 
 from operators.audio.waveform import read_samples
-from operators.contract import Resources, Row, tuning
+from operators.contract import OpenMedia, Resources, Row, tuning
+from operators.contract import Settings as BaseSettings
 from operators.errors import RowFailure
 from operators.language.speech import Speech
 from operators.language.whisper_decoding import Guards, Heard, Recogniser
 from operators.language.whisper_windows import Window, speech_windows
-from operators.models.files import ModelFiles
 from operators.models.operator import ModelOperator, ModelSettings
 from operators.models.whisper_files import WhisperFiles
 
 BCP_47 = {"jw": "jv"}
 """Whisper's codes that are none of BCP 47's: Javanese under its withdrawn code. The others are the same."""
+
+
+MEMORY = {
+    "tiny": (2000, 800, 25), "base": (2200, 850, 40), "small": (3500, 1200, 100), "medium": (6500, 2300, 200),
+    "large": (10_000, 3900, 300), "turbo": (6500, 2400, 80),
+}  # fmt: skip
+"""MiB in RAM, on the GPU, and on the GPU for each window at once, by the size of the release.
+
+Reckoned, not measured: parameters in half precision and 700 MiB for CUDA; per window the keys and values
+of 1,500 positions in every layer of the decoder, and the encoder's widest layer.
+"""
 
 
 class WhisperSettings(ModelSettings):
@@ -84,7 +96,16 @@ class WhisperSpeech(ModelOperator):
     Settings = WhisperSettings
     needs = Resources(memory_mb=4000, gpu_memory_mb=5000)
 
-    def files(self) -> tuple[ModelFiles, ...]:
+    def __init__(self, settings: BaseSettings | None = None, *, open_media: OpenMedia | None = None) -> None:
+        super().__init__(settings, open_media=open_media)
+        [wanted] = self.files()
+        if size := size_of(wanted.release):
+            ram, resident, window = MEMORY[size]
+            wide = 2 if self.settings.precision == "float32" else 1
+            on_gpu = wide * (resident + self.settings.windows * window)
+            self.resources = replace(self.resources, memory_mb=ram, gpu_memory_mb=on_gpu)
+
+    def files(self) -> tuple[WhisperFiles]:
         return (WhisperFiles(setting="speech.model", reference=self.settings.model),)
 
     def setup(self) -> None:
@@ -96,7 +117,7 @@ class WhisperSpeech(ModelOperator):
         chosen = self.settings
         if chosen.precision == "auto":
             self.precision = torch.float16 if self.device.type == "cuda" else torch.float32
-        wanted = WhisperFiles(setting="speech.model", reference=chosen.model)
+        [wanted] = self.files()
         self._recogniser = Recogniser(
             wanted.checkpoint(self.located(wanted)),
             self.device,
@@ -157,3 +178,8 @@ class WhisperSpeech(ModelOperator):
             return None
         code = max(counted, key=lambda language: (counted[language], language))
         return BCP_47.get(code, code)
+
+
+def size_of(release: str) -> str:
+    """The key of `MEMORY` for a release, "" for none."""
+    return "turbo" if release.endswith("-turbo") else release.partition(".")[0].partition("-")[0]

@@ -163,7 +163,8 @@ def test_only_windows_that_fail_are_decoded_again(random_path, sounds, monkeypat
 
 @pytest.mark.parametrize("guards", [NEVER, ALWAYS], ids=["first try", "every temperature"])
 def test_a_window_does_not_depend_on_the_batch(random_path, sounds, guards):
-    made = recogniser(random_path, guards=guards, temperatures=(0.0, 0.5, 1.0))
+    made = recogniser(random_path, guards=guards, temperatures=(0.0, 0.8))
+    sounds = sounds[:3]
     together = made.hear(sounds)
     assert all(map(alike, made.hear(sounds[::-1])[::-1], together))
     assert all(alike(made.hear([sound])[0], heard) for sound, heard in zip(sounds, together, strict=True))

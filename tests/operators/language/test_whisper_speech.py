@@ -21,7 +21,8 @@ from operators.audio.tags import SoundMeasures  # noqa: E402
 from operators.contract import Row  # noqa: E402
 from operators.errors import ConfigurationError, ErrorKind  # noqa: E402
 from operators.language.fusion import speech_sentences  # noqa: E402
-from operators.language.whisper_speech import BCP_47, WhisperSettings, WhisperSpeech  # noqa: E402
+from operators.language.whisper_speech import BCP_47, MEMORY, WhisperSettings, WhisperSpeech, size_of  # noqa: E402
+from operators.models.whisper_files import RELEASES  # noqa: E402
 from tests.tiny.whisper import write_reciting_whisper, write_whisper  # noqa: E402
 
 _STUDIO = Path(__file__).parents[1] / "audio" / "conftest.py"
@@ -259,6 +260,19 @@ def test_settings_that_make_no_sense(chosen):
 def test_a_missing_checkpoint_is_said_before_anything_starts(tmp_path):
     with pytest.raises(ConfigurationError, match=r"speech\.model"):
         WhisperSpeech(WhisperSettings(model=str(tmp_path / "nothing.pt"))).check()
+
+
+def test_memory_is_declared_by_the_release_and_its_windows():
+    def needed(**chosen: object) -> tuple[int, int]:
+        resources = WhisperSpeech(WhisperSettings.model_validate(chosen)).resources
+        return resources.memory_mb, resources.gpu_memory_mb
+
+    assert {size_of(release) for release in RELEASES} == set(MEMORY)
+    assert needed(model="small") == needed(model="small.en") == (3500, 2800)
+    assert needed(model="small", windows=32)[1] == 4400
+    assert needed(model="turbo") == needed(model="large-v3-turbo") < needed(model="large-v3")
+    assert needed(model="small", precision="float32")[1] == 5600
+    assert needed(model="/models/mine.pt") == (4000, 5000)
 
 
 def test_overhead_over_the_bare_model(reciting, studio, monkeypatch):
