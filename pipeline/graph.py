@@ -13,12 +13,13 @@ import pyarrow as pa
 from ray.data import ActorPoolStrategy, DataContext, Dataset, ExecutionOptions, read_datasource
 
 from operators.contract import Row
+from operators.errors import EngineError
 from pipeline.chain import Stage, pool_sizes
 from pipeline.cluster import Capacity
 from pipeline.meter import Meter
 from pipeline.receipt import Receipt
 from pipeline.source import Batch, VideoSource, from_row
-from pipeline.transit import from_block, to_blocks, transit_schema, with_tallies
+from pipeline.transit import HALT, from_block, to_blocks, transit_schema, with_tallies
 from pipeline.worker import ClipWorker, VideoWorker, WorkOrder, new_writer
 
 OPEN_PARTITIONS = 2
@@ -51,7 +52,8 @@ class VideoStage:
         for row in batch.to_pylist():
             task = from_row(row)
             meter = Meter(self._stage.operators)
-            yield from _output(self._order, self._passes, self._worker.rows(task, meter), meter)
+            rows = _halting(self._worker.rows(task, meter), task.partition)
+            yield from _output(self._order, self._passes, rows, meter)
 
 
 class ClipStage:
@@ -62,9 +64,10 @@ class ClipStage:
         self._worker = ClipWorker(stage.operators)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        for _, group in groupby(from_block(batch), key=itemgetter("partition")):
+        for partition, group in groupby(from_block(batch), key=itemgetter("partition")):
             meter = Meter(self._stage.operators)
-            yield from _output(self._order, self._passes, self._worker.rows(group, meter), meter)
+            rows = _halting(self._worker.rows(group, meter), partition)
+            yield from _output(self._order, self._passes, rows, meter)
 
 
 def _output(order: WorkOrder, passes: pa.Schema | None, rows: Iterable[Row], meter: Meter) -> Iterator[pa.Table]:
@@ -74,6 +77,17 @@ def _output(order: WorkOrder, passes: pa.Schema | None, rows: Iterable[Row], met
         return
     for receipt in new_writer(order, meter).write(rows):
         yield _table(receipt)
+
+
+def _halting(rows: Iterable[Row], partition: int) -> Iterator[Row]:
+    """`rows`; where an engine is down, a row that ends the run in place of those that it could not annotate.
+
+    A task that raised would be tried again, and its videos convicted of what is not their fault.
+    """
+    try:
+        yield from rows
+    except EngineError as problem:
+        yield {"record": HALT, "partition": partition, "message": str(problem)}
 
 
 def receipts(
@@ -90,7 +104,7 @@ def receipts(
     `errored_blocks` is the fuse: more lost blocks than that raise. `alone` gives each stage one actor
     and does not let Ray repeat a task.
     """
-    context = _context(errored_blocks, len(stages))
+    context = _context(errored_blocks)
     with DataContext.current(context):
         dataset = _dataset(order, stages, batches, capacity, alone)
     for table in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
@@ -142,15 +156,15 @@ def _mapped(dataset: Dataset, function: type, **options: Any) -> Dataset:
         return dataset.map_batches(function, **options)
 
 
-def _context(errored_blocks: int, n_stages: int) -> DataContext:
+def _context(errored_blocks: int) -> DataContext:
     context = DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.max_errored_blocks = errored_blocks
     context.max_consecutive_actor_init_deaths = START_DEATHS
     context.execution_options = ExecutionOptions(preserve_order=False)
-    # One row a block: Ray hands a task's output on when a block is full, and receipts must not wait
-    # for the end of a film. Between stages, blocks of clips are as large as their media.
-    context.target_max_block_size = 1 if n_stages == 1 else 8 * MIB
+    # One row a block: Ray hands a task's output on when a block is full, and neither receipts nor clips may
+    # wait for the end of a film. With larger blocks all videos of a partition would also go to one actor.
+    context.target_max_block_size = 1
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     return context
 

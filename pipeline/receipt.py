@@ -69,12 +69,13 @@ class Contents:
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """All that a task has written so far."""
+    """All that a task has written so far. `halted` says why no task can go on; then the run must end."""
 
     task: str
     partition: int
     shards: tuple[Contents, ...] = ()
     operators: Mapping[str, OperatorTally]
+    halted: str = ""
 
     def to_row(self) -> dict[str, str]:
         """The one-column row that travels to the driver."""
@@ -93,6 +94,7 @@ class Receipt:
             "partition": self.partition,
             "shards": shards,
             "operators": tallies,
+            "halted": self.halted,
         }
         return {"receipt": json.dumps(facts, separators=(",", ":"))}
 
@@ -113,6 +115,7 @@ class Receipt:
                 for shard in facts["shards"]
             ),
             operators={name: OperatorTally(**tally) for name, tally in facts["operators"].items()},
+            halted=facts["halted"],
         )
 
 

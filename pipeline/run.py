@@ -166,6 +166,8 @@ class _Driver:
             marker = self._committer.take(receipt)
             if marker is not None:
                 self._voice.account.add(marker)
+            if receipt.halted:
+                raise EngineError(f"{receipt.halted}. What is committed stays: run the same command to go on")
             self._voice.say(phase, always=False)
 
     def _note_commit(self, partition: int) -> None:

@@ -22,6 +22,9 @@ STREAM = (
 )
 """What a row carries beside its columns; `tallies` is JSON, and `payload` is the JSON of a row that is no clip."""
 
+HALT = "halt"
+"""`record` of a row that ends the run: an engine or server is down, which is no clip's fault. Has a `message`."""
+
 CHUNK_BYTES = 8 << 20
 """Media in one block, about."""
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from operators.contract import OpenMedia, Operator, Row, row_error
-from operators.errors import FATAL_KINDS, RowError, StorageError
+from operators.errors import FATAL_KINDS, EngineError, RowError, StorageError
 from pipeline.attempts import RESTARTED, STRIKES, Attempt, write_attempt
 from pipeline.meter import Meter
 from pipeline.reuse import Reuse
@@ -104,7 +104,7 @@ class VideoWorker:
                 rows = rows if reuse is None else reuse.restore(*place, rows)
             rows = meter.run(rest, rows)
             yield from rows if reuse is None else reuse.settled(rows)
-        except StorageError:
+        except (StorageError, EngineError):
             raise
         except Exception as problem:
             error = row_error("worker", problem)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from operators.contract import Row, row_error
 from pipeline.meter import added
 from pipeline.receipt import TAKES, Contents, Receipt, describe
+from pipeline.transit import HALT
 from store.markers import OperatorTally
 from store.objects import ObjectStore
 from store.schema import VIDEO_SCHEMA, failed_row, fitting, to_table
@@ -38,6 +39,7 @@ class _Open:
     videos: list[Row] = field(default_factory=list)
     tallies: list[Mapping[str, OperatorTally]] = field(default_factory=list)
     media_bytes: int = 0
+    halted: str = ""
     written: list[Contents] = field(default_factory=list)
 
     def rows(self) -> int:
@@ -70,7 +72,7 @@ class ShardWriter:
             partition = self._take_in(row)
             state = self._open[partition]
             full = state.rows() >= self._options.rows or state.media_bytes >= self._options.media_bytes
-            if full or monotonic() - state.since >= self._options.seconds:
+            if full or state.halted or monotonic() - state.since >= self._options.seconds:
                 yield self._flush(partition)
         for partition in sorted(self._open):
             yield self._flush(partition)
@@ -87,6 +89,8 @@ class ShardWriter:
             state.videos.append(video)
             if video.get("error"):
                 state.failed.append(video)
+        elif row["record"] == HALT:
+            state.halted = row["message"]
         elif row["record"] == "clip":
             (state.failed if row.get("error") else state.clips).append(row)
             if self._keeps_media():
@@ -114,6 +118,7 @@ class ShardWriter:
             partition=partition,
             shards=tuple(state.written),
             operators=added(*state.tallies, self._tallies()),
+            halted=state.halted,
         )
 
     def _put(self, kind: str, partition: int, rows: list[Row], table: pa.Table, takes: Mapping[str, int]) -> None:

@@ -20,7 +20,7 @@ from pydantic import Field
 from operators import contract
 from operators.columns import select
 from operators.contract import ClipOperator, Operator, Resources, Row
-from operators.errors import ErrorKind, RowFailure
+from operators.errors import EngineError, ErrorKind, RowFailure
 from operators.video.quality import Quality
 from operators.video.shots import SplitShots
 from operators.video.text import TextCoverage
@@ -43,6 +43,9 @@ class Namer(ClipOperator):
         pause: float = Field(0.0, description="seconds that a clip takes")
         fails: str = Field("", description="clip ids with this in them fail, while the file `unless` is missing")
         dies: str = Field("", description="clip ids with this in them end the process")
+        halts: str = Field(
+            "", description="clip ids with this in them find the engine down, while `unless` is missing"
+        )
         unless: str = Field("", description="path of a file")
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
@@ -54,6 +57,8 @@ class Namer(ClipOperator):
                 os._exit(11)
             if self.settings.fails and self.settings.fails in name and not Path(self.settings.unless).exists():
                 raise RowFailure(ErrorKind.MODEL, "this clip cannot be captioned")
+            if self.settings.halts and self.settings.halts in name and not Path(self.settings.unless).exists():
+                raise EngineError("the server of the model is down")
             results.append({"caption": f"{self.settings.prefix} {name}"})
         return results
 

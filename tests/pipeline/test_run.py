@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import store
-from operators.errors import ChainError, RunMismatch
+from operators.errors import ChainError, EngineError, RunMismatch
 from pipeline.meter import Meter
 from pipeline.run import execute, plan
 from store.markers import Marker, read_markers
@@ -150,6 +150,21 @@ def test_a_stage_on_a_gpu_gives_the_same_rows(first: Path, films: Path, tmp_path
     assert rows(tmp_path / "run") == rows(first)
     assert list(verify(open_store(tmp_path / "run"))) == []
     assert calls(tmp_path / "run", "namer") == calls(first, "namer")
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_an_engine_that_is_down_ends_the_run_and_convicts_nobody(films: Path, tmp_path: Path, gpu: bool) -> None:
+    output, mended = tmp_path / "run", tmp_path / "mended"
+    operators = chain(gpu=gpu, halts="a-three", unless=str(mended))
+    with pytest.raises(EngineError, match=r"server of the model is down\. What is committed"):
+        execute(small_run(films, output, operators))
+    mended.touch()
+    summary = execute(small_run(films, output, chain(gpu=gpu, halts="a-three", unless=str(mended))))
+    assert summary.exit_code == 0
+    assert {clip_id.rsplit("-", 1)[0] for clip_id in rows(output)} >= {"a-three", "b-one", "c-two"}
+    failed = [row for table in store.open(str(output)).failed() for row in table.to_pylist()]
+    assert {row["error"]["kind"] for row in failed} == {"decode"}  # the film that breaks off
+    assert list(verify(open_store(output))) == []
 
 
 def test_a_clip_that_kills_its_worker_becomes_a_verdict_after_three_attempts(films: Path, tmp_path: Path) -> None:
