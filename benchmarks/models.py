@@ -72,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     device = _device(options.device)
     size = options.size or ("real" if device == "cuda" else "tiny")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin while they wait hold up a busy machine
     cases = []
     for name in options.operators:
         print(f"{name} …", file=sys.stderr)
@@ -83,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "settings": {field: value for operator, field, value in options.set if operator == name},
         }
         cases.append(_in_a_process(name, asked))
+        print(json.dumps(cases[-1]), file=sys.stderr)  # stays where the run is cut short
     report = {
         "machine": machine(device),
         "device": device,
@@ -99,7 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _in_a_process(name: str, asked: dict[str, Any]) -> dict[str, Any]:
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    # vLLM writes its log to standard output, where the report belongs.
+    with ProcessPoolExecutor(1, mp_context=context, initializer=os.dup2, initargs=(2, 1)) as pool:
         try:
             return pool.submit(measure, name, **asked).result()
         except BrokenProcessPool:
