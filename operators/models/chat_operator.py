@@ -39,7 +39,7 @@ class ChatSettings(ModelSettings):
     )
     batch: int = tuning(32, ge=1, le=4096, description="clips that are asked about at once by one thread")
     concurrency: int = tuning(
-        4, ge=1, le=64, description="batches in flight in one engine; times batch, no less than max_num_seqs"
+        8, ge=1, le=64, description="batches in flight in one engine; times batch, best twice max_num_seqs"
     )
     gpu_memory_utilization: float | None = tuning(
         None, gt=0, le=1, description="share of the GPU's memory that vLLM fills; null follows from gpus"

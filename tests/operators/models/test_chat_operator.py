@@ -52,7 +52,7 @@ def test_memory_is_declared_for_the_usual_model_only():
 def test_several_batches_at_once_keep_the_engine_full():
     for operator in (fusion(), SceneCaption()):
         resources = operator.resources
-        assert resources.concurrency * resources.batch >= operator.settings.max_num_seqs
+        assert resources.concurrency * resources.batch >= 2 * operator.settings.max_num_seqs
 
 
 def test_missing_files_are_named_before_anything_starts(tmp_path: Path, tiny_llama: Path):
