@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -63,9 +64,9 @@ class ModelOperator(ClipOperator):
         self._pinned: dict[ModelFiles, ModelFiles] = {}
         self._most: int | None = None
 
+    @abstractmethod
     def files(self) -> tuple[ModelFiles, ...]:
         """The models that this operator loads, from its settings."""
-        raise NotImplementedError
 
     def check(self) -> None:
         for wanted in self.files():
