@@ -84,7 +84,7 @@ BASE: dict[str, dict[str, Any]] = {
     "frames": {"gpus": 0.1},
     "tags": {"gpus": 0.08},
     "music": {"gpus": 0.09},
-    "speech": {"gpus": 0.13},
+    "speech": {"gpus": 0.1},
 }
 """Shares of one GPU of 40 GB or more; the two language models split the rest."""
 
