@@ -15,9 +15,14 @@ from operators.errors import ChainError
 SOURCE_COLUMNS = ("video_id", "uri", "size", "etag", "extra")
 """What the manifest gives to the first operator."""
 
+DROPS = "drop_reason"
+"""The one column that several operators may write; clips that have one pass later operators by."""
+
 
 def check(chain: Sequence[Operator]) -> None:
     """Raise `ChainError` unless every column that is read is written earlier, once, and names are unique.
+
+    Any operator may drop a clip: `drop_reason` may be written by several.
 
     Calls each operator's own `check`, which raises `ConfigurationError` for model files that are missing.
     """
@@ -35,7 +40,7 @@ def check(chain: Sequence[Operator]) -> None:
                 hint = f"; {late[0]} writes it: move it above {operator.name}" if late else "; no operator writes it"
                 raise ChainError(f"{operator.name} reads column {column!r}{hint}")
         for column in operator.writes.names:
-            if column in writer:
+            if column in writer and column != DROPS:
                 raise ChainError(f"column {column!r} is written by both {writer[column]} and {operator.name}")
             writer[column] = operator.name
         known.update(operator.writes.names)

@@ -1,20 +1,20 @@
 """Reuse of an earlier run: columns whose operator and whose inputs did not change are taken over.
 
-Where no changed operator needs the picture or the sound, and no verdict can change, the clips are
-replayed from the old run's rows and nothing is decoded. Otherwise the video is split again, and the
+Where no changed operator needs the picture or the sound, nor any that follows a verdict which can change,
+the clips are replayed from the old run's rows and nothing is decoded. Otherwise the video is split again, and the
 unchanged operators' columns are restored clip by clip.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from operators.columns import IDENTITY, TRANSIENT
 from operators.contract import ClipOperator, Operator, Row
 from operators.errors import RunMismatch
-from pipeline.chain import lineages
+from pipeline.chain import DROPS, lineages
 from store.markers import latest_generations, read_marker
 from store.objects import ObjectStore
 from store.run_record import RunRecord, read_run
@@ -42,7 +42,8 @@ class OldVideo:
 class Reuse:
     """What an earlier run on the same manifest has to give. Reads whole partitions, and remembers a few.
 
-    `unchanged` names the operators whose `columns` stand; `for_kept` are columns that dropped clips lack.
+    `columns` names what each operator of the chain writes, in its order, and `unchanged` the operators
+    whose columns stand; `for_kept` gives, for each operator that drops clips, columns that these lack.
     """
 
     store: ObjectStore
@@ -50,7 +51,7 @@ class Reuse:
     unchanged: frozenset[str]
     columns: dict[str, tuple[str, ...]]
     replayable: bool
-    for_kept: frozenset[str]
+    for_kept: dict[str, frozenset[str]]
     _read_before: OrderedDict[int, dict[str, OldVideo]] = field(default_factory=OrderedDict, repr=False)
 
     def video(self, partition: int, video_id: str) -> OldVideo | None:
@@ -74,7 +75,7 @@ class Reuse:
         old = self.video(partition, video_id)
         assert old is not None
         for _, clip in sorted(old.clips.items()):
-            yield self._carried({"record": "clip", "error": None}, clip, self.unchanged)
+            yield self._carried({"record": "clip", "error": None}, clip, self._made(clip))
         yield {**old.record, "record": "video"}
 
     def restore(self, partition: int, video_id: str, rows: Iterable[Row]) -> Iterator[Row]:
@@ -93,18 +94,24 @@ class Reuse:
             if row["record"] != "clip" or row.get("drop_reason") is None or row.get("error") is not None:
                 yield row
                 continue
-            credits = {column: by for column, by in row["provenance"].items() if column not in self.for_kept}
-            yield {**{c: value for c, value in row.items() if c not in self.for_kept}, "provenance": credits}
+            lacks = self.for_kept.get(_dropper(row) or "", frozenset())
+            credits = {column: by for column, by in row["provenance"].items() if column not in lacks}
+            yield {**{c: value for c, value in row.items() if c not in lacks}, "provenance": credits}
 
     def _made(self, clip: Row) -> frozenset[str]:
-        """Unchanged operators that ran on the old clip: later ones never saw a clip that was dropped."""
-        if clip["drop_reason"] is None:
+        """Unchanged operators that ran on the old clip: those after the one that dropped it never saw it."""
+        if clip[DROPS] is None:
             return self.unchanged
+        chain, dropper = list(self.columns), _dropper(clip)
+        before = chain[: chain.index(dropper) + 1] if dropper in chain else []
         credits = dict(clip["provenance"] or {})
-        return frozenset(name for name in self.unchanged if any(column in credits for column in self.columns[name]))
+        made = (name for name in chain if any(column in credits for column in self.columns[name] if column != DROPS))
+        return self.unchanged & {*before, *made}
 
     def _carried(self, row: Row, clip: Row, reused: frozenset[str]) -> Row:
-        wanted = OWN.union(*(self.columns[name] for name in reused))
+        wanted = OWN.union(*(self.columns[name] for name in reused)) - {DROPS}
+        if _dropper(clip) in reused and row.get(DROPS) is None:
+            wanted, row = wanted | {DROPS}, {name: value for name, value in row.items() if name != DROPS}
         kept = {column: value for column, value in clip.items() if column in wanted}
         credits = {column: by for column, by in dict(clip["provenance"] or {}).items() if column in wanted}
         return {**kept, **row, "provenance": credits | (row.get("provenance") or {}), "reused": reused}
@@ -138,25 +145,43 @@ def reuse_of(store: ObjectStore, chain: Sequence[Operator]) -> tuple[Reuse, RunR
     now = lineages(chain)
     unchanged = frozenset(name for name, lineage in now.items() if before.get(name) == lineage)
     changed = [operator for operator in chain if operator.name not in unchanged]
-    needs_media = any(MEDIA & set(operator.reads) for operator in changed)
-    judged = any("drop_reason" in operator.writes for operator in record.operators if operator.name not in unchanged)
-    judges = judged or any("drop_reason" in operator.writes.names for operator in changed)
+    droppers = {operator.name for operator in record.operators if DROPS in operator.writes}
+    droppers |= {operator.name for operator in chain if DROPS in operator.writes.names}
+    revived = _from_first(chain, droppers - unchanged)
+    needs_media = any(MEDIA & set(operator.reads) for operator in {*changed, *revived})
     return Reuse(
         store=store,
         generations=latest_generations(store),
         unchanged=unchanged,
         columns={operator.name: tuple(operator.writes.names) for operator in chain},
-        replayable=not needs_media and not judges and chain[0].name in unchanged,
+        replayable=not needs_media and chain[0].name in unchanged,
         for_kept=_for_kept(chain),
     ), record
 
 
-def _for_kept(chain: Sequence[Operator]) -> frozenset[str]:
-    """Columns of operators that see no clip that was dropped before them."""
-    columns: set[str] = set()
-    judged = False
+def _dropper(clip: Row) -> str | None:
+    """The operator that dropped the clip, by the credit for its reason; None where it is kept or not known."""
+    if clip.get(DROPS) is None:
+        return None
+    author = dict(clip["provenance"] or {}).get(DROPS)
+    return author.partition("/")[0] if author is not None else None
+
+
+def _from_first(chain: Sequence[Operator], names: Collection[str]) -> Sequence[Operator]:
+    """The first operator of these names and all after it; the whole chain where one of them is not in it."""
+    order = [operator.name for operator in chain]
+    if not set(names) <= set(order):
+        return chain
+    return chain[min(map(order.index, names)) :] if names else ()
+
+
+def _for_kept(chain: Sequence[Operator]) -> dict[str, frozenset[str]]:
+    """For each operator that may drop a clip: the columns of later ones, which do not see that clip then."""
+    lacks: dict[str, set[str]] = {}
     for operator in chain:
-        if judged and isinstance(operator, ClipOperator) and not operator.on_dropped:
-            columns.update(operator.writes.names)
-        judged = judged or "drop_reason" in operator.writes.names
-    return frozenset(columns)
+        if isinstance(operator, ClipOperator) and not operator.on_dropped:
+            for columns in lacks.values():
+                columns.update(set(operator.writes.names) - {DROPS})
+        if DROPS in operator.writes.names:
+            lacks[operator.name] = set()
+    return {name: frozenset(columns) for name, columns in lacks.items()}

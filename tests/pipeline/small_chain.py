@@ -134,6 +134,23 @@ class Listen(ClipOperator):
         return [{"loudness": -float(len(clip["audio"]))} for clip in clips]
 
 
+class Gate(ClipOperator):
+    """A second verdict, after the annotation: drops the clips whose index is `drop`."""
+
+    name = "gate"
+    reads = ("loudness",)
+    writes = select("drop_reason", "energy")
+
+    class Settings(contract.Settings):
+        drop: int = Field(default=-1, description="index of the clip to drop")
+
+    def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
+        return [
+            {"drop_reason": "gated" if clip["clip_index"] == self.settings.drop else None, "energy": [1.0]}
+            for clip in clips
+        ]
+
+
 class Tell(ClipOperator):
     """A sentence from the stored columns."""
 
@@ -160,6 +177,12 @@ def chain(
         Listen(),
         Tell(Tell.Settings(word=word)),
     ]
+
+
+def gated_chain(*, drop: int = -1, gate: int = -1, word: str = "sharp") -> list[Operator]:
+    """`chain` with a second operator that drops clips, before the last."""
+    *first, last = chain(drop=drop, word=word)
+    return [*first, Gate(Gate.Settings(drop=gate)), last]
 
 
 def made_operator(

@@ -40,6 +40,10 @@ def test_chains_that_do_not_fit_are_refused_with_the_remedy(operators: list[Oper
         check(operators)
 
 
+def test_several_operators_may_drop_clips():
+    check([made_operator("a", writes=("drop_reason",)), made_operator("b", writes=("drop_reason",))])
+
+
 def test_an_operator_may_read_what_the_manifest_and_the_clip_itself_give():
     check([made_operator("a", reads=("video_id", "uri", "size", "etag", "extra", "clip_index", "provenance"))])
 

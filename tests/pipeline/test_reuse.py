@@ -14,7 +14,7 @@ from pipeline.source import Batch
 from pipeline.worker import VideoWorker
 from store.local import LocalStore
 from store.objects import open_store
-from tests.pipeline.small_chain import Judge, Listen, Score, Split, chain
+from tests.pipeline.small_chain import Judge, Listen, Score, Split, chain, gated_chain
 from tests.pipeline.small_run import a_run, clips_in, execute, make_videos, order_of
 
 
@@ -65,6 +65,28 @@ def test_reuse_gives_the_rows_of_a_fresh_run_for_less_work(
     execute(a_run(videos, tmp_path / "old", chain(**before), partition_size=2))
     fresh = clips_of(tmp_path, videos, "fresh", chain(**after))
     operators = chain(**after)
+    counts = watch(operators)
+    assert clips_of(tmp_path, videos, "new", operators, reuse=str(tmp_path / "old")) == fresh
+    assert counts == work
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "work"),
+    [
+        ({"gate": 1}, {"gate": 1}, {"split": 0, "score": 0, "judge": 0, "listen": 0, "gate": 0, "tell": 0}),
+        ({"gate": 1}, {}, {"split": 0, "score": 0, "judge": 0, "listen": 0, "gate": 9, "tell": 3}),
+        ({"gate": 1}, {"gate": 2}, {"split": 0, "score": 0, "judge": 0, "listen": 0, "gate": 9, "tell": 3}),
+        ({"drop": 0, "gate": 1}, {"drop": 0}, {"split": 0, "score": 0, "judge": 0, "listen": 0, "gate": 6, "tell": 3}),
+        ({"drop": 0}, {"gate": 1}, {"split": 3, "score": 0, "judge": 9, "listen": 3, "gate": 9, "tell": 3}),
+    ],
+)
+def test_a_late_verdict_is_given_again_without_the_videos(
+    tmp_path: Path, videos: Path, before: dict, after: dict, work: dict[str, int]
+):
+    execute(a_run(videos, tmp_path / "old", gated_chain(**before), partition_size=2))
+    fresh = clips_of(tmp_path, videos, "fresh", gated_chain(**after))
+    assert {row["drop_reason"] for row in fresh if row["clip_index"] == after.get("gate")} <= {"gated"}
+    operators = gated_chain(**after)
     counts = watch(operators)
     assert clips_of(tmp_path, videos, "new", operators, reuse=str(tmp_path / "old")) == fresh
     assert counts == work
