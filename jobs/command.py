@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,11 +40,17 @@ class Preset:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What `python -m jobs.<name>` runs."""
+    """What `python -m jobs.<name>` runs.
+
+    `preview`, where a job has one, takes an output and a number, and writes that many of its clips as videos
+    to look at; `examples` are lines of its own for `--help`.
+    """
 
     name: str
     summary: str
     presets: Mapping[str, Preset]
+    preview: Callable[[str, int], Iterable[Path]] | None = None
+    examples: Sequence[str] = ()
 
     def preset(self, name: str) -> Preset:
         """The preset of this name. Raises `ConfigurationError` naming those that there are."""
@@ -78,6 +84,8 @@ def _run(job: Job, options: argparse.Namespace, execute: Execute | None) -> int:
     from jobs.configuration import resolve
     from jobs.plain_yaml import PlainYamlError, load_yaml
 
+    if job.preview is not None and options.preview is not None:
+        return _write_previews(job.preview, options)
     preset = job.preset(options.preset)
     classes = preset.operators()
     flags: dict[str, Any] = {}
@@ -97,6 +105,16 @@ def _run(job: Job, options: argparse.Namespace, execute: Execute | None) -> int:
         )
         return 0
     return _process(_as_run(job, options, configuration), options, execute)
+
+
+def _write_previews(preview: Callable[[str, int], Iterable[Path]], options: argparse.Namespace) -> int:
+    if not options.output:
+        raise ConfigurationError("--preview looks at a run that there is: name it with --output")
+    if options.preview < 1:
+        raise ConfigurationError(f"--preview {options.preview}: how many clips to look at, 1 or more")
+    for video in preview(options.output, options.preview):
+        print(video)
+    return 0
 
 
 def _on_device(job: Job, classes: Sequence[type[Operator]], options: argparse.Namespace) -> list[str]:
@@ -186,7 +204,13 @@ def _print_settings(classes: Sequence[type[Operator]], wanted: str) -> int:
 def _parser(job: Job) -> Parser:
     module = f"jobs.{job.name}"
     parser = Parser(
-        module, job.summary, _EXAMPLES.format(command=f"python -m {module}", status="python -m jobs.status")
+        module,
+        job.summary,
+        _EXAMPLES.format(
+            command=f"python -m {module}",
+            status="python -m jobs.status",
+            own="".join(f"  {line}\n" for line in job.examples),
+        ),
     )
     presets = "; ".join(f"{name}: {preset.summary}" for name, preset in job.presets.items())
     data = parser.add_argument_group("what and where")
@@ -209,6 +233,10 @@ def _parser(job: Job) -> Parser:
     look.add_argument("--plan", action="store_true", help="check and print the chain of operators, and stop")
     look.add_argument("--show-config", action="store_true", help="print the resolved configuration as YAML, and stop")
     look.add_argument("--help-settings", nargs="?", const="", metavar="OPERATOR", help="list every setting, and stop")
+    if job.preview is not None:
+        look.add_argument(
+            "--preview", type=int, metavar="N", help="write N clips of --output as videos to look at, and stop"
+        )
     machine = parser.add_argument_group("machine")
     machine.add_argument("--cpus", metavar="N", help="CPUs to use on this machine (default: all)")
     machine.add_argument("--device", metavar="NAME", help="where models run: auto (default), cuda, mps or cpu")
@@ -219,9 +247,8 @@ def _parser(job: Job) -> Parser:
 _EXAMPLES = """\
 examples:
   {command} --input videos/ --output out/
-  {command} --input s3://bucket/trailers/ --output s3://bucket/clips/ --limit 10
-  {command} --input list.csv --output out/ --set shots.threshold=27 --set tiers.hq.min_height=480
-  {command} --show-config > my.yaml        then edit it, and give it with --config my.yaml
+  {command} --input s3://bucket/videos/ --output s3://bucket/clips/ --limit 10
+{own}  {command} --show-config > my.yaml        then edit it, and give it with --config my.yaml
   {status} --output out/                   what is done, what failed and why
 
 Running the same command again goes on where the last one stopped.

@@ -105,6 +105,9 @@ CLUSTER: dict[str, dict[str, Any]] = {
 MMTRAIL = Job(
     name="mmtrail",
     summary="Turn videos into a data set of annotated clips, as MMTrail did with trailers.",
+    examples=(
+        "python -m jobs.mmtrail --input list.csv --output out/ --set shots.threshold=27 --set tiers.hq.min_height=480",
+    ),
     presets={
         "lite": Preset(summary="any laptop, no GPU, no model downloads", operators=lite),
         "base": Preset(summary="one GPU of 40 GB, small open models", operators=base, settings=BASE),
