@@ -7,7 +7,6 @@ python -m jobs.models_doc                    prints them
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from jobs.configuration import resolve
 from jobs.mmtrail import MMTRAIL
 from jobs.model_states import wanted_models
 from operators.models.catalogue import CATALOGUE, KnownModel, known_model
+from store.marked_tables import fill, table
 
 NUMBERS = {"bfloat16": 2, "float32": 4}
 """Bytes of a number in each precision that the table tells."""
@@ -54,22 +54,13 @@ def tables(job: Job) -> dict[str, str]:
 
 
 def filled(document: str, job: Job = MMTRAIL) -> str:
-    """`document` with the tables written anew between `<!-- table NAME -->` and `<!-- end -->`."""
-    known = tables(job)
-    places = re.findall(r"<!-- table (\S+) -->", document)
-    if sorted(places) != sorted(known):
-        raise ValueError(f"tables without one place each: {sorted(set(known) ^ set(places)) or places}")
-    return re.sub(
-        r"(<!-- table (\S+) -->\n).*?(?=<!-- end -->)",
-        lambda found: f"{found[1]}{known[found[2]]}",
-        document,
-        flags=re.S,
-    )
+    """`document` with the tables written anew; see `store.marked_tables.fill`."""
+    return fill(document, tables(job))
 
 
 def _table(models: Iterable[KnownModel], used: dict[str, list[str]]) -> str:
     headings = ["model", "role", "default of", "licence", "fetched", *(f"in {name}" for name in NUMBERS), "commit"]
-    lines = [f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
+    rows = []
     for model in models:
         cells = [
             f"`{model.name}`" + (f" ({model.note})" if model.note else ""),
@@ -80,8 +71,8 @@ def _table(models: Iterable[KnownModel], used: dict[str, list[str]]) -> str:
             *(_bytes(model.memory(number)) for number in NUMBERS.values()),
             f"`{model.commit[:12]}`" if model.commit else "–",
         ]
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
-    return "\n".join(lines) + "\n"
+        rows.append(cells)
+    return table(headings, rows)
 
 
 def _bytes(size: int | None) -> str:
@@ -95,8 +86,8 @@ def main() -> None:
     if options.document:
         options.document.write_text(filled(options.document.read_text(encoding="utf-8")), encoding="utf-8")
     else:
-        for name, table in tables(MMTRAIL).items():
-            print(f"{name}\n\n{table}")
+        for name, text in tables(MMTRAIL).items():
+            print(f"{name}\n\n{text}")
 
 
 if __name__ == "__main__":

@@ -14,10 +14,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from operators import columns
 from operators.errors import ErrorKind
+from store.marked_tables import column_table, fill, table
 from store.schema import MANIFEST_SCHEMA, SCHEMA_VERSION, VERDICT_SCHEMA, VIDEO_SCHEMA, clip_schema
 
 GROUPS = ("IDENTITY", "SHOT", "QUALITY", "VERDICT", "SCENE", "AUDIO", "SPEECH", "FUSION", "BOOKKEEPING", "TRANSIENT")
@@ -40,33 +39,12 @@ def tables() -> dict[str, str]:
     """Markdown tables by the name of their place in `docs/data.md`."""
     clips = {f"clips.{group.lower()}": getattr(columns, group) for group in GROUPS}
     others = {"videos": VIDEO_SCHEMA, "verdicts": VERDICT_SCHEMA, "manifest": MANIFEST_SCHEMA}
-    return {"errors": _errors(), **{name: _table(list(fields)) for name, fields in {**clips, **others}.items()}}
+    return {"errors": _errors(), **{name: column_table(fields) for name, fields in {**clips, **others}.items()}}
 
 
 def filled(document: str) -> str:
-    """`document` with the tables written anew between `<!-- table NAME -->` and `<!-- end -->`.
-
-    Raises `ValueError` when a table has no place, or a place no table.
-    """
-    known = tables()
-    places = re.findall(r"<!-- table (\S+) -->", document)
-    if sorted(places) != sorted(known):
-        raise ValueError(f"tables without one place each: {sorted(set(known) ^ set(places)) or places}")
-    return re.sub(
-        r"(<!-- table (\S+) -->\n).*?(?=<!-- end -->)",
-        lambda found: f"{found[1]}{known[found[2]]}",
-        document,
-        flags=re.S,
-    )
-
-
-def _table(fields: list[pa.Field]) -> str:
-    lines = ["| column | type | unit | meaning | named after |", "|---|---|---|---|---|"]
-    for field in fields:
-        facts = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-        cells = (f"`{field.name}`", f"`{_type(field.type)}`", facts["unit"], facts["doc"], facts["source"])
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+    """`document` with the tables written anew; see `store.marked_tables.fill`."""
+    return fill(document, tables())
 
 
 def _errors() -> str:
@@ -75,11 +53,7 @@ def _errors() -> str:
     kinds = re.findall(r'^    [A-Z_]+ = "(\w+)"  # (.+)$', source, flags=re.M)
     if [kind for kind, _ in kinds] != [kind.value for kind in ErrorKind]:
         raise ValueError("every ErrorKind needs a comment on its line that says what it means")
-    return "\n".join(["| kind | meaning |", "|---|---|", *(f"| `{kind}` | {text} |" for kind, text in kinds)]) + "\n"
-
-
-def _type(kind: pa.DataType) -> str:
-    return str(kind).replace("element: ", "").replace("item: ", "")
+    return table(("kind", "meaning"), [(f"`{kind}`", text) for kind, text in kinds])
 
 
 def main() -> None:
@@ -92,8 +66,8 @@ def main() -> None:
     elif options.document:
         options.document.write_text(filled(options.document.read_text(encoding="utf-8")), encoding="utf-8")
     else:
-        for name, table in tables().items():
-            print(f"{name}\n\n{table}")
+        for name, text in tables().items():
+            print(f"{name}\n\n{text}")
 
 
 if __name__ == "__main__":
