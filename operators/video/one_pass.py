@@ -10,27 +10,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import cv2
-from av.error import EOFError as EndOfStream
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from operators.errors import ErrorKind, RowFailure
+from operators.video.clock import Clock
 from operators.video.cuts import CutFinder, make_detector
 from operators.video.events import Clip, Ended, Event, Opened, Progress
 from operators.video.keyframes import Candidate, Reservoir, choose, encode, frame_bytes
 from operators.video.motion import ClipMotion, MotionSampler, PairMotion, summarise
+from operators.video.packets import Packets
 from operators.video.shrink import Shrinker
 from operators.video.sound import SoundTrack
 from operators.video.stream import Geometry, OpenVideo, geometry, is_cut_short, open_video
-
-CORRUPT_IN_A_ROW = 50
-"""Packets in a row that may fail to decode before the rest of the video is given up."""
 
 SOUND_BEHIND = 30.0
 """Seconds by which sound may be stored behind its picture; a clip waits for its sound no longer."""
@@ -128,9 +124,11 @@ class _Pass:
         )
 
     def _watch(self) -> Iterator[Event]:
-        for count, packet in enumerate(self._packets()):
+        streams = [stream for stream in (self._video.video, self._video.audio) if stream is not None]
+        packets = Packets(self._video, streams, self._last_time)
+        for count, packet in enumerate(packets):
             if packet.stream is self._video.video:
-                for frame in self._decode(packet):
+                for frame in packets.decode(packet):
                     if not self._frames:
                         yield self._start(frame)
                     self._see(frame)
@@ -145,44 +143,6 @@ class _Pass:
         if is_cut_short(self._video):
             text = f"the file is cut short at {self._last_time():.2f} s; fetch it again"
             raise RowFailure(ErrorKind.DECODE, text)
-
-    def _packets(self) -> Iterator[Packet]:
-        streams = [stream for stream in (self._video.video, self._video.audio) if stream is not None]
-        self._failures = 0
-        while True:
-            try:
-                yield from self._video.container.demux(streams)
-                return
-            except EndOfStream:
-                return
-            except MemoryError:
-                self._failed("a packet of absurd size")  # reading one needs no memory to speak of
-            except FFmpegError as problem:
-                self._failed(problem.strerror)
-            except IndexError:
-                self._failed("a stream that appears in mid-file")  # PyAV cannot name its packets
-
-    def _decode(self, packet: Packet) -> list[Any]:
-        try:
-            frames = packet.decode()
-        except EndOfStream:
-            return []
-        except MemoryError:
-            raise
-        except FFmpegError as problem:
-            self._failed(problem.strerror)
-            return []
-        if frames:
-            self._failures = 0
-        return frames
-
-    def _failed(self, reason: str | None) -> None:
-        self._failures += 1
-        if self._failures > CORRUPT_IN_A_ROW:
-            raise RowFailure(
-                ErrorKind.DECODE,
-                f"damaged after {self._last_time():.2f} s ({reason}); fetch the file again",
-            )
 
     def _hear(self) -> None:
         packets, self._unheard = self._unheard, []
@@ -213,40 +173,37 @@ class _Pass:
         return self._time if self._frames else 0.0
 
     def _see(self, frame: VideoFrame) -> None:
-        ticks = self._tick(frame)
-        position, time = self._frames, self._seconds_at(ticks)
+        held = self._clock.frame_seconds
+        ticks = self._clock.tick(frame)
+        position, time = self._frames, self._clock.seconds(ticks)
         previous, self._time = self._time, time
         self._frames += 1
         self._times[position] = time
         if position and time - previous > LONGEST_HOLD:
-            self._close(position, round(previous + self._frame_seconds, 6), time)
+            self._close(position, round(previous + held, 6), time)
         small = self._shrink(frame)
         motion = self._motion.feed(position, position - self._clip_first, time, small.luma)
         if motion is not None:
             self._pairs.append(motion)
-        for cut in self._cuts.feed(position, ticks - self._first_tick, small.bgr):
+        for cut in self._cuts.feed(position, ticks - self._clock.first_tick, small.bgr):
             if cut > self._clip_first:
                 self._close(cut, self._times[cut])
         if time - self._clip_start >= self._options.max_clip_seconds:
             self._close(position, time)
         self._reservoir.add(Candidate(position, time, frame), self._cuts.suspect)
-        self._frame_seconds = self._seconds(frame)
 
     def _start(self, frame: VideoFrame) -> Opened:
         video, options = self._video, self._options
-        base = frame.time_base or video.video.time_base or Fraction(1, 1000)
         self._shape: Geometry = geometry(video.video, frame)
-        self._seconds_per_tick = float(base)
-        self._first_tick = self._last_tick = frame.pts if frame.pts is not None else 0
-        self._begin = self._time = self._clip_start = self._seconds_at(self._first_tick)
+        self._clock = Clock(video, frame)
+        self._begin = self._time = self._clip_start = self._clock.seconds(self._clock.first_tick)
         self._clip_first = 0
-        self._frame_seconds = self._seconds(frame)
         self._times: dict[int, float] = {}
         self._pairs: list[PairMotion] = []
         self._shrink = Shrinker(frame.width, frame.height)
         self._motion = MotionSampler(video.fps, self._shrink.width, self._shrink.height)
         detector = make_detector(options.detector, options.threshold, options.min_shot_frames)
-        self._cuts = CutFinder(detector, options.min_shot_frames, video.fps, base)
+        self._cuts = CutFinder(detector, options.min_shot_frames, video.fps, self._clock.base)
         self._reservoir = Reservoir(0, frame_bytes(frame))
         width, height = self._shape.displayed
         return Opened(
@@ -256,20 +213,6 @@ class _Pass:
             codec=video.codec,
             has_audio=video.audio is not None,
         )
-
-    def _tick(self, frame: VideoFrame) -> int:
-        """The frame's presentation time; where it is missing or does not advance, one frame after the last."""
-        ticks = frame.pts
-        if self._frames and (ticks is None or ticks <= self._last_tick):
-            ticks = self._last_tick + max(1, round(self._frame_seconds / self._seconds_per_tick))
-        self._last_tick = ticks if ticks is not None else self._first_tick
-        return self._last_tick
-
-    def _seconds_at(self, ticks: int) -> float:
-        return round(ticks * self._seconds_per_tick - self._video.origin, 6)
-
-    def _seconds(self, frame: VideoFrame) -> float:
-        return frame.duration * self._seconds_per_tick if frame.duration else float(1 / self._video.fps)
 
     def _close(self, end: int, stop: float, next_start: float | None = None) -> None:
         """End the running clip before frame `end`, at `stop` seconds; the next starts there or at `next_start`."""
@@ -334,10 +277,10 @@ class _Pass:
                 yield clip
 
     def _finish(self) -> Iterator[Event]:
-        for cut in self._cuts.finish(self._frames - 1, self._last_tick - self._first_tick):
+        for cut in self._cuts.finish(self._frames - 1, self._clock.last_tick - self._clock.first_tick):
             if cut > self._clip_first:
                 self._close(cut, self._times[cut])
-        self._stop = round(self._time + min(self._frame_seconds, LONGEST_HOLD), 6)
+        self._stop = round(self._time + min(self._clock.frame_seconds, LONGEST_HOLD), 6)
         self._close(self._frames, self._stop)
         if self._sound is not None:
             self._hear()
