@@ -17,6 +17,7 @@ from store.objects import ObjectStore
 from store.run_record import read_run
 from store.schema import VERDICT_SCHEMA, to_table
 from store.shards import read_shard, write_shard
+from store.tensors import to_rows
 
 Verdict = tuple[str | None, str | None, str | None]
 """(tier, drop_reason, hq_drop_reason)."""
@@ -75,7 +76,7 @@ def _verdicts(
     for entry in marker.shards:
         if entry.kind != "clips":
             continue
-        for row in read_shard(store, entry).to_pylist():
+        for row in to_rows(read_shard(store, entry)):
             tier, reason, hq = judge(row)
             authors = {credit.partition("/")[0] for _, credit in row["provenance"] or ()}
             if reason is None and row["drop_reason"] is not None and not authors & annotated_by:

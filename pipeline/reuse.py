@@ -19,6 +19,7 @@ from store.markers import latest_generations, read_marker
 from store.objects import ObjectStore
 from store.run_record import RunRecord, read_run
 from store.shards import read_shard
+from store.tensors import to_rows
 
 MEDIA = frozenset(column.name for column in TRANSIENT)
 """Columns that are not stored and must be decoded again."""
@@ -125,7 +126,7 @@ class Reuse:
         records: dict[str, Row] = {}
         for entry in read_marker(self.store, partition, generation).shards:
             if entry.kind == "clips":
-                for row in read_shard(self.store, entry).to_pylist():
+                for row in to_rows(read_shard(self.store, entry)):
                     clips[row["video_id"]][row["clip_index"]] = row
             elif entry.kind == "videos":
                 for row in read_shard(self.store, entry).to_pylist():

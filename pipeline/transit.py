@@ -11,6 +11,7 @@ from operators.columns import TRANSIENT
 from operators.contract import Operator, Row, row_error
 from pipeline.meter import Meter
 from store.schema import failed_row, fitting, to_table
+from store.tensors import tensor_bytes, to_rows
 
 STREAM = (
     pa.field("record", pa.string()),
@@ -26,7 +27,12 @@ HALT = "halt"
 """`record` of a row that ends the run: an engine or server is down, which is no clip's fault. Has a `message`."""
 
 CHUNK_BYTES = 8 << 20
-"""Media in one block, about."""
+"""Media and tensors in one block, about."""
+
+
+def media_bytes(row: Row) -> int:
+    """Bytes of a row's audio, keyframes and arrays: all that makes rows large."""
+    return len(row.get("audio") or b"") + sum(map(len, row.get("keyframes") or ())) + tensor_bytes(row)
 
 
 def transit_schema(clips: pa.Schema, later: Sequence[Operator]) -> pa.Schema:
@@ -37,7 +43,7 @@ def transit_schema(clips: pa.Schema, later: Sequence[Operator]) -> pa.Schema:
 
 
 def to_blocks(rows: Iterable[Row], schema: pa.Schema, limit: int = 256) -> Iterator[pa.Table]:
-    """`rows` as tables of at most `limit` rows or about `CHUNK_BYTES` of media.
+    """`rows` as tables of at most `limit` rows or about `CHUNK_BYTES` of media and tensors.
 
     A clip whose values do not fit its columns travels on as a failed clip with those that do.
     """
@@ -45,7 +51,7 @@ def to_blocks(rows: Iterable[Row], schema: pa.Schema, limit: int = 256) -> Itera
     size = 0
     for row in rows:
         chunk.append(_packed(row))
-        size += len(row.get("audio") or b"") + sum(map(len, row.get("keyframes") or ()))
+        size += media_bytes(row)
         if len(chunk) >= limit or size >= CHUNK_BYTES:
             yield _table(chunk, schema)
             chunk, size = [], 0
@@ -69,8 +75,8 @@ def with_tallies(rows: Iterable[Row], meter: Meter) -> Iterator[Row]:
 
 
 def from_block(table: pa.Table) -> Iterator[Row]:
-    """The rows of a block, in order."""
-    for packed in table.to_pylist():
+    """The rows of a block, in order; columns of tensors as arrays of shape (T, n)."""
+    for packed in to_rows(table):
         if packed["payload"] is not None:
             yield json.loads(packed["payload"])
             continue

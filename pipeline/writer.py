@@ -13,16 +13,17 @@ import pyarrow as pa
 from operators.contract import Row, row_error
 from pipeline.meter import added
 from pipeline.receipt import TAKES, Contents, Receipt, describe
-from pipeline.transit import HALT
+from pipeline.transit import HALT, media_bytes
 from store.markers import OperatorTally
 from store.objects import ObjectStore
 from store.schema import VIDEO_SCHEMA, failed_row, fitting, to_table
 from store.shards import write_shard
+from store.tensors import tensor_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShardOptions:
-    """When a shard is closed: at so many rows or bytes of media, or when its oldest row is so old."""
+    """When a shard is closed: at so many rows or bytes of media and tensors, or when its oldest row is so old."""
 
     rows: int = 1024
     media_bytes: int = 64 << 20
@@ -93,8 +94,7 @@ class ShardWriter:
             state.halted = row["message"]
         elif row["record"] == "clip":
             (state.failed if row.get("error") else state.clips).append(row)
-            if self._keeps_media():
-                state.media_bytes += len(row.get("audio") or b"") + sum(map(len, row.get("keyframes") or ()))
+            state.media_bytes += media_bytes(row) if self._keeps_media() else tensor_bytes(row)
         return partition
 
     def _keeps_media(self) -> bool:

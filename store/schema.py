@@ -7,6 +7,7 @@ A value that does not fit its column is an error of its row, never a silent loss
   a measure that could not be taken is null, and anything else is a bug to be seen.
 - A float does not fit a column of whole numbers, and text does not fit a list.
 - Text must be encodable as UTF-8.
+- An array of frames fits list<fixed_size_list<…>> where its dtype is the column's and its frames have that size.
 - `provenance`, a dictionary in rows, is written as a map sorted by column.
 - Keys without a column (`record`, transient columns, notes of operators) are ignored.
 """
@@ -23,6 +24,7 @@ import pyarrow as pa
 from operators.columns import STANDARD, STRUCTS, TRANSIENT, select
 from operators.contract import Row
 from operators.errors import ChainError, ErrorKind, RowError, RowFailure
+from store.tensors import from_array, from_pieces, has_arrays
 
 SCHEMA_VERSION = 2
 """Raise it whenever the name or type of a standard column changes; written to run.json and every footer."""
@@ -166,6 +168,8 @@ def _check(row: Row, field: pa.Field, value: Any) -> None:
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    if has_arrays(values, kind):
+        return from_pieces([_frames(value, kind) for value in values], kind)
     array = pa.array(values, type=kind)
     _refuse_losses(values, kind)
     for chunk in array.chunks if isinstance(array, pa.ChunkedArray) else [array]:
@@ -173,6 +177,12 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array | pa.ChunkedArr
             if not np.isfinite(leaf.drop_null().to_numpy(zero_copy_only=False)).all():
                 raise ValueError("NaN and infinite numbers do not fit; leave the value out where it is not known")
     return array
+
+
+def _frames(value: Any, kind: pa.DataType) -> pa.Array | None:
+    if isinstance(value, np.ndarray):
+        return from_array(value, kind)
+    return None if value is None else _array([value], kind).flatten()
 
 
 def _floats(array: pa.Array) -> Iterator[pa.Array]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ from store.schema import SCHEMA_VERSION
 PREFIX = "rushes."
 ROW_GROUP_BYTES = 64 << 20  # uncompressed: large enough to compress well, small enough to read beside others
 ROW_GROUP_ROWS = 65_536
+DENSE_FLOATS = 64  # numbers per row, on average, from which a column of floats is taken for a tensor
 SMALLEST = 12  # bytes of a Parquet file: two magic numbers and the length of the footer
 FOOTER_READ = 64 << 10  # one ranged read covers the footer of any schema of ours
 
@@ -153,8 +155,40 @@ def _encode(table: pa.Table, facts: Mapping[str, str]) -> bytes:
         sink,
         compression="zstd",
         row_group_size=max(1, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES // per_row)),
+        **_encodings(whole),
     )
     return sink.getvalue()
+
+
+def _encodings(table: pa.Table) -> dict[str, Any]:
+    """Parquet's options for columns of many floats: bytes of one significance side by side, and no dictionary.
+
+    zstd then finds the signs and exponents that neighbours share; a dictionary of measured floats has
+    as many entries as there are values.
+    """
+    dense, others = [], []
+    for column, field in zip(table.columns, table.schema, strict=True):
+        for path, count, kind in _leaves(column.combine_chunks(), field.name):
+            floats = pa.types.is_floating(kind) and count >= DENSE_FLOATS * max(1, table.num_rows)
+            (dense if floats else others).append(path)
+    if not dense:
+        return {}
+    return {"use_dictionary": others, "column_encoding": dict.fromkeys(dense, "BYTE_STREAM_SPLIT")}
+
+
+def _leaves(array: pa.Array, path: str) -> Iterator[tuple[str, int, pa.DataType]]:
+    """Parquet's path, number of values and type of every leaf column."""
+    kind = array.type
+    if pa.types.is_struct(kind):
+        for number, field in enumerate(kind):
+            yield from _leaves(array.field(number), f"{path}.{field.name}")
+    elif pa.types.is_map(kind):
+        yield from _leaves(array.keys, f"{path}.key_value.key")
+        yield from _leaves(array.items, f"{path}.key_value.value")
+    elif pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        yield from _leaves(array.flatten(), f"{path}.list.element")
+    else:
+        yield path, len(array), kind
 
 
 def _entry(key: str, rows: int, data: bytes) -> ShardEntry:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from operators.columns import select
+from operators.tensors import per_frame
 from pipeline.meter import Meter
 from pipeline.transit import CHUNK_BYTES, from_block, to_blocks, transit_schema, with_tallies
 from store.schema import clip_schema
@@ -115,3 +117,30 @@ def test_columns_of_ones_own_cross_too():
     assert set(select("caption").names) <= set(schema.names)
     (row,) = over([stamped(clip_row("v", 0, pose=[0.5, 1.0]))], schema)
     assert row["pose"] == [0.5, 1.0]
+
+
+POSES = transit_schema(clip_schema([pa.schema([("poses", per_frame(pa.float32(), 4, 3))])], keep_media=False), [])
+
+
+def test_tensors_cross_as_arrays():
+    poses = np.linspace(0, 1, 36, dtype=np.float32).reshape(3, 4, 3)
+    first, second, third, record = over(
+        [
+            stamped(clip_row("v", 0, poses=poses)),
+            stamped(clip_row("v", 1)),
+            stamped(clip_row("v", 2, poses=poses.astype(np.float64))),
+            stamped(video_row("v", 3)),
+        ],
+        POSES,
+    )
+    assert np.array_equal(first["poses"], poses.reshape(3, 12))
+    assert "poses" not in second
+    assert third["error"]["operator"] == "schema"
+    assert "float64" in third["error"]["message"]
+    assert record["n_clips"] == 3
+
+
+def test_blocks_are_limited_by_tensors():
+    poses = np.zeros((CHUNK_BYTES // 96 + 1, 4, 3), np.float32)  # half a block
+    tables = list(to_blocks([stamped(clip_row("v", index, poses=poses)) for index in range(5)], POSES))
+    assert [table.num_rows for table in tables] == [2, 2, 1]

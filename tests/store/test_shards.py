@@ -11,12 +11,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.errors import ConfigurationError, StorageError
+from operators.pose.columns import GESTURES
 from store import shards
 from store.local import LocalStore
 from store.schema import SCHEMA_VERSION, VIDEO_SCHEMA, clip_schema, to_table
+from tests.gesture_rows import gesture_row
 
 CLIPS = clip_schema((), keep_media=False)
 MEDIA = clip_schema((), keep_media=True)
+GESTURE_CLIPS = clip_schema([pa.schema(list(GESTURES))], keep_media=False)
+
+MOST_BYTES = {
+    "body_landmarks": 165,
+    "body_world": 180,
+    "hand_landmarks": 160,
+    "hand_world": 230,
+    "face_landmarks": 240,
+    "blendshapes": 65,
+    "presence": 6,
+    "raw_poses": 370,
+    "raw_transl": 8.5,
+    "expression": 125,
+    "pose_confidence": 80,
+    "joint_mask": 3,
+    "reprojection_error": 4,
+    "frame_mask": 0.5,
+    "poses": 390,
+    "transl": 8.5,
+}
+"""Bytes per frame in a shard, smooth random motion with noise; no more than these."""
 
 
 class Counting(LocalStore):
@@ -143,3 +166,56 @@ def test_excluded_rows_are_skipped_and_the_rest_stays_in_order(rows: int, exclud
     table = pa.table({"n": list(range(rows))}, schema=pa.schema([("n", pa.int64())]))
     read = shards.without(table, sorted(exclude))["n"].to_pylist()
     assert read == [n for n in range(rows) if n not in exclude]
+
+
+@pytest.fixture(scope="module")
+def gestures() -> pa.Table:
+    return to_table([gesture_row(300, seed) for seed in range(8)], GESTURE_CLIPS)
+
+
+def leaf_sizes(data: bytes) -> dict[str, tuple[int, tuple[str, ...]]]:
+    """Compressed bytes and encodings of every column by its name."""
+    metadata = pq.ParquetFile(pa.BufferReader(data)).metadata
+    found: dict[str, tuple[int, tuple[str, ...]]] = {}
+    for group in range(metadata.num_row_groups):
+        for number in range(metadata.num_columns):
+            leaf = metadata.row_group(group).column(number)
+            name = leaf.path_in_schema.partition(".")[0]
+            size, encodings = found.get(name, (0, ()))
+            found[name] = (size + leaf.total_compressed_size, (*encodings, *leaf.encodings))
+    return found
+
+
+def test_tensors_are_compact(store: LocalStore, gestures: pa.Table) -> None:
+    entry = shards.write_shard(store, "clips", 7, "g", gestures, {})
+    assert shards.read_shard(store, entry).equals(gestures)
+    frames = 300 * gestures.num_rows
+    sizes = leaf_sizes(store.get(entry.key))
+    measured = {name: sizes[name][0] / frames for name in MOST_BYTES}
+    assert {name: size for name, size in measured.items() if size > MOST_BYTES[name]} == {}
+    assert entry.bytes / frames < 1.01 * sum(measured.values()) + 20, "what is no tensor is small beside them"
+    assert set(MOST_BYTES) >= {name for name, (size, _) in sizes.items() if size / frames > 4}
+
+
+def test_only_columns_of_many_floats_are_split_by_bytes(store: LocalStore, gestures: pa.Table) -> None:
+    entry = shards.write_shard(store, "clips", 7, "g", gestures, {})
+    split = {n for n, (_, encodings) in leaf_sizes(store.get(entry.key)).items() if "BYTE_STREAM_SPLIT" in encodings}
+    assert split == set(MOST_BYTES) - {"joint_mask", "frame_mask"} | {"rest_joints"}
+
+
+def test_rows_without_tensors_are_written_as_ever(store: LocalStore) -> None:
+    table = clips(50, energy=[-20.0, -21.5], words=[{"word": "a", "start": 0.5, "end": 1.0, "confidence": 0.5}])
+    plain = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(None), plain, compression="zstd")
+    written = leaf_sizes(store.get(shards.write_shard(store, "clips", 7, "a", table, {}).key))
+    assert written == leaf_sizes(plain.getvalue().to_pybytes())
+
+
+def test_row_groups_of_gestures_stay_small_in_memory(
+    store: LocalStore, gestures: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "ROW_GROUP_BYTES", 3 * gestures.nbytes // gestures.num_rows)
+    entry = shards.write_shard(store, "clips", 7, "g", gestures, {})
+    metadata = pq.ParquetFile(pa.BufferReader(store.get(entry.key))).metadata
+    assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [3, 3, 2]
+    assert shards.read_shard(store, entry).equals(gestures)
