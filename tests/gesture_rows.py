@@ -31,9 +31,9 @@ def gesture_row(frames: int = 300, seed: int = 0, **columns: Any) -> dict[str, A
     poses = moving(0.3, 0.01, JOINTS, 3)
     poses[:, [10, 11, 23, 24]] = 0  # feet and eyes are not observed
     still = smooth(rng, frames, JOINTS, 3) * 0.3
-    body = np.concatenate(
-        [0.5 + moving(0.05, 0.001, BODY_POINTS, 3), rng.uniform(0.9, 1, (frames, BODY_POINTS, 1))], 2
-    )
+    seen = rng.uniform(0.9, 1, (frames, BODY_POINTS, 1))
+    body = np.concatenate([0.5 + moving(0.05, 0.001, BODY_POINTS, 3), seen], axis=2)
+    root = np.array([0, 0, 2.5])
     return {
         "record": "clip",
         "video_id": "v",
