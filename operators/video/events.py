@@ -10,7 +10,7 @@ import json
 import struct
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from operators.video.motion import ClipMotion
 
@@ -31,11 +31,20 @@ class Opened:
     has_audio: bool
 
 
+class Sample(NamedTuple):
+    """A frame of a clip on a regular clock: its position in the video, its presentation time, a small JPEG."""
+
+    position: int
+    time: float
+    jpeg: bytes
+
+
 @dataclass(frozen=True, kw_only=True)
 class Clip:
     """A finished clip: frames [first, end), seconds [start, stop) on the presentation clock.
 
-    `keyframes`: three JPEGs in display orientation; `audio`: int16 LE mono at 16 kHz, or None.
+    `keyframes`: three JPEGs in display orientation; `audio`: int16 LE mono at 16 kHz, or None;
+    `samples`: at least one, in order, where the pass was asked for them.
     """
 
     index: int
@@ -47,6 +56,20 @@ class Clip:
     keyframe_times: tuple[float, ...]
     keyframes: tuple[bytes, ...]
     audio: bytes | None
+    samples: tuple[Sample, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shown:
+    """Frame `index` of a span on a regular clock: `rgb` holds height × width × 3 bytes as displayed.
+
+    Without `rgb` the same picture as before is on display.
+    """
+
+    index: int
+    height: int
+    width: int
+    rgb: bytes | memoryview | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,22 +95,27 @@ class Ended:
     restart: bool = False
 
 
-Event = Opened | Clip | Progress | Ended
+Event = Opened | Clip | Shown | Progress | Ended
 
-_KINDS: dict[str, type] = {kind.__name__: kind for kind in (Opened, Clip, Progress, Ended)}
+_KINDS: dict[str, type] = {kind.__name__: kind for kind in (Opened, Clip, Shown, Progress, Ended)}
+
+_APART = ("keyframes", "audio", "motion", "samples")
 
 
-def pack(event: Event) -> list[bytes]:
+def pack(event: Event) -> list[bytes | memoryview]:
     """The event as buffers to write one after another."""
     body: dict[str, Any] = {"event": type(event).__name__}
-    blobs: list[bytes] = []
-    if isinstance(event, Clip):
-        body |= {
-            f.name: getattr(event, f.name) for f in fields(event) if f.name not in ("keyframes", "audio", "motion")
-        }
+    blobs: list[bytes | memoryview] = []
+    if isinstance(event, Shown):
+        body |= {"index": event.index, "height": event.height, "width": event.width}
+        blobs = [] if event.rgb is None else [event.rgb]
+    elif isinstance(event, Clip):
+        body |= {f.name: getattr(event, f.name) for f in fields(event) if f.name not in _APART}
         body["motion"] = asdict(event.motion)
+        body["samples"] = [(sample.position, sample.time) for sample in event.samples]
         # Equal keyframes (a clip of one or two frames) are sent as often as they are shown.
-        blobs = [*event.keyframes, *([] if event.audio is None else [event.audio])]
+        sound = [] if event.audio is None else [event.audio]
+        blobs = [*event.keyframes, *(sample.jpeg for sample in event.samples), *sound]
         body["has_sound"] = event.audio is not None
     else:
         body |= asdict(event)
@@ -114,9 +142,10 @@ def unpack(buffer: bytearray) -> Iterator[Event]:
         if len(buffer) < start + sum(lengths):
             return
         blobs = []
-        for size in lengths:
-            blobs.append(bytes(buffer[start : start + size]))
-            start += size
+        with memoryview(buffer) as view:
+            for size in lengths:
+                blobs.append(bytes(view[start : start + size]))
+                start += size
         del buffer[:start]
         yield _build(body, blobs)
 
@@ -125,9 +154,15 @@ def _build(body: dict[str, Any], blobs: list[bytes]) -> Event:
     kind = _KINDS[body.pop("event")]
     if kind is Clip:
         body["audio"] = blobs.pop() if body.pop("has_sound") else None
-        body["keyframes"] = tuple(blobs)
+        shown = len(blobs) - len(body["samples"])
+        body["samples"] = tuple(
+            Sample(*place, jpeg) for place, jpeg in zip(body["samples"], blobs[shown:], strict=True)
+        )
+        body["keyframes"] = tuple(blobs[:shown])
         body["keyframe_times"] = tuple(body["keyframe_times"])
         body["motion"] = ClipMotion(**body["motion"])
+    if kind is Shown:
+        body["rgb"] = blobs[0] if blobs else None
     if kind is Opened:
         body["resolution"] = tuple(body["resolution"])
     return kind(**body)

@@ -42,6 +42,9 @@ AGREEMENT = 0.25
 SMALLEST = 16
 """Pixels that the flow picture's shorter side must have for DIS's 8×8 patches; below, motion is not measured."""
 
+WIDE, LOWEST_WIDE = 80, 32
+"""OpenCV's DIS crashes on pictures of this width and less than this height: it derives its scales from the width."""
+
 
 @dataclass(frozen=True)
 class PairMotion:
@@ -77,7 +80,8 @@ class MotionSampler:
     def __init__(self, fps: Fraction, width: int, height: int) -> None:
         self._stride = min(max(round(fps / SAMPLES_PER_SECOND), 1), LONGEST_STRIDE)
         self._size = (width // FLOW_SCALE, height // FLOW_SCALE)
-        self._meter = PairMeter(*self._size) if min(self._size) >= SMALLEST else None
+        measurable = min(self._size) >= SMALLEST and (self._size[0] < WIDE or self._size[1] >= LOWEST_WIDE)
+        self._meter = PairMeter(*self._size) if measurable else None
         self._first: tuple[int, float, np.ndarray] | None = None
 
     def feed(self, position: int, offset: int, time: float, luma: np.ndarray) -> PairMotion | None:

@@ -7,6 +7,7 @@ end of the stream decides, and presentation times; what the header says of frame
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from av.video.frame import VideoFrame
 from operators.errors import ErrorKind, RowFailure
 from operators.video.clock import Clock
 from operators.video.cuts import CutFinder, make_detector
-from operators.video.events import Clip, Ended, Event, Opened, Progress
+from operators.video.events import Clip, Ended, Event, Opened, Progress, Sample
 from operators.video.keyframes import Candidate, Reservoir, choose, encode, frame_bytes
 from operators.video.motion import ClipMotion, MotionSampler, PairMotion, summarise
 from operators.video.packets import Packets
@@ -43,10 +44,17 @@ SOUND_BATCH = 64
 PACKETS_PER_SIGN = 128
 """Packets between two signs of life."""
 
+MOST_SAMPLES = 1200
+"""Samples of a clip, 50 to 100 kB each; a clip that has as many ends there."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PassOptions:
-    """What a pass looks for; the fields are those of `SplitShots.Settings`."""
+    """What a pass looks for; the fields are those of `SplitShots.Settings`.
+
+    `samples_per_second`: frames of every clip to tell beside its keyframes, on a clock that counts from
+    time 0; none by default. Their longer side has `sample_size` pixels at most.
+    """
 
     detector: str = "content"
     threshold: float | None = None
@@ -54,6 +62,9 @@ class PassOptions:
     max_clip_seconds: float = 300.0
     keyframe_size: int = 1280
     keyframe_quality: int = 85
+    samples_per_second: float = 0.0
+    sample_size: int = 640
+    sample_quality: int = 90
 
 
 def watch(path: Path, options: PassOptions, have: Mapping[int, tuple[int, int]] | None = None) -> Iterator[Event]:
@@ -87,6 +98,8 @@ class _Pass:
         self._frames = 0
         self._clips = 0
         self._stop: float | None = None
+        self._samples: list[Sample] = []
+        self._sampled: int | None = None
 
     def events(self) -> Iterator[Event]:
         """The pass itself; used once."""
@@ -188,9 +201,21 @@ class _Pass:
         for cut in self._cuts.feed(position, ticks - self._clock.first_tick, small.bgr):
             if cut > self._clip_first:
                 self._close(cut, self._times[cut])
-        if time - self._clip_start >= self._options.max_clip_seconds:
+        if time - self._clip_start >= self._options.max_clip_seconds or len(self._samples) >= MOST_SAMPLES:
             self._close(position, time)
+        if self._options.samples_per_second:
+            self._sample(position, time, frame)
         self._reservoir.add(Candidate(position, time, frame), self._cuts.suspect)
+
+    def _sample(self, position: int, time: float, frame: VideoFrame) -> None:
+        tick = math.floor(time * self._options.samples_per_second)
+        if tick != self._sampled:
+            self._sampled = tick
+            self._samples.append(self._as_sample(Candidate(position, time, frame)))
+
+    def _as_sample(self, candidate: Candidate) -> Sample:
+        jpeg = self._jpeg(candidate.frame, self._options.sample_size, self._options.sample_quality)
+        return Sample(candidate.position, candidate.time, jpeg)
 
     def _start(self, frame: VideoFrame) -> Opened:
         video, options = self._video, self._options
@@ -222,6 +247,8 @@ class _Pass:
         self._pairs = [pair for pair in self._pairs if pair.position >= end]
         self._times = {position: time for position, time in self._times.items() if position >= end}
         self._clip_first, self._clip_start, self._clips = end, stop if next_start is None else next_start, index + 1
+        samples = [sample for sample in self._samples if sample.position < end]
+        del self._samples[: len(samples)]
         known = self._have.get(index)
         if known is not None:
             if tuple(known) != (first, end):
@@ -229,6 +256,8 @@ class _Pass:
             self._told.append(None)
             return
         chosen = choose(candidates, start, stop)
+        if self._options.samples_per_second and not samples:
+            samples = [self._as_sample(chosen[1])]  # shorter than a tick of the clock
         self._told.append(
             Clip(
                 index=index,
@@ -240,6 +269,7 @@ class _Pass:
                 keyframe_times=tuple(candidate.time for candidate in chosen),
                 keyframes=self._encode(chosen),
                 audio=None,
+                samples=tuple(samples),
             )
         )
 
@@ -253,10 +283,12 @@ class _Pass:
         pictures: dict[int, bytes] = {}
         for candidate in chosen:
             if candidate.position not in pictures:
-                shape = replace(self._shape, width=candidate.frame.width, height=candidate.frame.height)
                 size, quality = self._options.keyframe_size, self._options.keyframe_quality
-                pictures[candidate.position] = encode(candidate.frame, shape, size, quality)
+                pictures[candidate.position] = self._jpeg(candidate.frame, size, quality)
         return tuple(pictures[candidate.position] for candidate in chosen)
+
+    def _jpeg(self, frame: VideoFrame, size: int, quality: int) -> bytes:
+        return encode(frame, replace(self._shape, width=frame.width, height=frame.height), size, quality)
 
     def _deliver(self, *, final: bool) -> Iterator[Clip]:
         self._hear()

@@ -65,9 +65,13 @@ class SplitShots(Operator):
         self, settings: contract.Settings | None = None, *, open_media: OpenMedia | None = None, isolate: bool = True
     ) -> None:
         super().__init__(settings, open_media=open_media)
-        self._options = PassOptions(**self.settings.model_dump(include=set(PassOptions.__dataclass_fields__)))
+        self._options = self.pass_options()
         limits = Limits(**self.settings.model_dump(include=set(Limits.__dataclass_fields__)))
         self._process = DecodingProcess(limits) if isolate else None
+
+    def pass_options(self) -> PassOptions:
+        """What the pass looks for, from the settings of the same names."""
+        return PassOptions(**self.settings.model_dump(include=set(PassOptions.__dataclass_fields__)))
 
     def close(self) -> None:
         """End the decoding process; the next video starts a new one."""
@@ -99,13 +103,7 @@ class SplitShots(Operator):
         for event in self._events(media.path, have):
             if isinstance(event, Opened):
                 opened = event
-                record |= {
-                    "video_duration": event.duration,
-                    "video_resolution": list(event.resolution),
-                    "video_fps": event.fps,
-                    "codec": event.codec,
-                    "has_audio": event.has_audio,
-                }
+                record |= video_facts(event)
             elif isinstance(event, Clip):
                 assert opened is not None
                 record["n_clips"] = event.index + 1
@@ -126,7 +124,9 @@ class SplitShots(Operator):
         if ended.restart:
             record["restart"] = True
         if ended.kind is not None:
-            failure = RowFailure(ErrorKind(ended.kind), ended.message or "")
+            # The decoding process names settings as those of `shots`; a subclass has them under its own name.
+            message = (ended.message or "").replace(f"raise {SplitShots.name}.", f"raise {self.name}.")
+            failure = RowFailure(ErrorKind(ended.kind), message)
             record["error"] = row_error(self.name, failure)
             while record["n_clips"] in have:
                 record["n_clips"] += 1
@@ -158,7 +158,19 @@ class SplitShots(Operator):
         return {"record": "clip", **columns, "extra": row.get("extra"), "provenance": provenance, "error": None}
 
     def _author(self, columns: Row) -> dict[str, str]:
-        return {name: f"{self.name}/{self.version}" for name, value in columns.items() if value is not None}
+        author = f"{self.name}/{self.version}" + (f"@{self.revision()}" if self.revision() else "")
+        return {name: author for name, value in columns.items() if value is not None}
+
+
+def video_facts(opened: Opened) -> Row:
+    """What a video record says of the file's header."""
+    return {
+        "video_duration": opened.duration,
+        "video_resolution": list(opened.resolution),
+        "video_fps": opened.fps,
+        "codec": opened.codec,
+        "has_audio": opened.has_audio,
+    }
 
 
 def _blank_record(row: Row) -> Row:

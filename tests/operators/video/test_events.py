@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.video.events import Clip, Ended, Event, Opened, Progress, pack, unpack
+from operators.video.events import Clip, Ended, Event, Opened, Progress, Sample, pack, unpack
 from operators.video.motion import ClipMotion
 
 MOTION = st.builds(
@@ -29,6 +29,9 @@ CLIP = st.builds(
     keyframe_times=st.lists(st.floats(0, 10**6), min_size=3, max_size=3).map(tuple),
     keyframes=st.lists(st.binary(max_size=300), min_size=3, max_size=3).map(tuple),
     audio=st.none() | st.binary(max_size=500),
+    samples=st.lists(
+        st.builds(Sample, st.integers(0, 10**9), st.floats(-10, 10**6), st.binary(max_size=200)), max_size=3
+    ).map(tuple),
 )
 EVENT = st.one_of(
     CLIP,

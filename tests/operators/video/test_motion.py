@@ -88,6 +88,15 @@ def test_small_pictures_are_not_measured_and_nothing_is_a_mean_of_nothing() -> N
     assert (motion.of_score, motion.motion_method, motion.pan_x) == (None, "none", None)
 
 
+def test_very_wide_pictures_are_not_given_to_a_flow_that_crashes_on_them() -> None:
+    sampler, rng = MotionSampler(Fraction(25), 256, 38), np.random.default_rng(0)
+    pictures = rng.integers(0, 255, (30, 38, 256), np.uint8)
+    assert all(sampler.feed(n, n, n / 25, picture) is None for n, picture in enumerate(pictures))
+    wide = MotionSampler(Fraction(25), 256, 64)
+    found = [wide.feed(n, n, n / 25, rng.integers(0, 255, (64, 256), np.uint8)) for n in range(30)]
+    assert any(pair is not None for pair in found)
+
+
 def test_the_same_pair_gives_the_same_numbers() -> None:
     meter = PairMeter(128, 72)
     a, b = (cv2.resize(p, (128, 72)) for p in (moved(), moved((3, 1))))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -121,3 +123,41 @@ def test_many_frames_hold_few_pictures(films: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(one_pass.Reservoir, "add", counted)
     run(films.make([films.scene(1, 64, 64)] * 900, fps=30))
     assert 10 < most <= 32
+
+
+def shown(jpeg: bytes) -> np.ndarray:
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return picture
+
+
+def test_samples_lie_on_a_regular_clock_and_show_their_frames(films: Any) -> None:
+    """Every frame carries its number as grey level."""
+    pictures = [np.full((120, 800, 3), 20 + k, np.uint8) for k in range(100)]
+    path = films.make(pictures, fps=25, options={"crf": "1"})
+    [clip], _ = run(path, samples_per_second=2.5)
+    assert [sample.position for sample in clip.samples] == list(range(0, 100, 10))
+    for sample in clip.samples:
+        assert sample.time == pytest.approx(sample.position / 25)
+        assert shown(sample.jpeg).shape == (96, 640, 3)
+        assert shown(sample.jpeg).mean() - 20 == pytest.approx(sample.position, abs=4)
+
+
+def test_every_clip_has_a_sample_inside_it_and_the_rest_of_the_pass_does_not_change(films: Any) -> None:
+    path = films.make(films.scenes([8, 30, 7, 8, 40, 2], 160, 96), sound=films.tone(3.8))
+    plain, ended = run(path, min_shot_frames=2)
+    sampled, _ = run(path, min_shot_frames=2, samples_per_second=1.5)
+    assert ended.clips == len(plain) == 6
+    assert [replace(clip, samples=()) for clip in sampled] == plain
+    for clip in sampled:
+        positions = [sample.position for sample in clip.samples]
+        assert positions and positions == sorted(set(positions))
+        assert clip.first <= positions[0] and positions[-1] < clip.end
+    assert all(clip.samples == () for clip in plain)
+
+
+def test_a_clip_ends_where_its_samples_would_be_too_many(films: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(one_pass, "MOST_SAMPLES", 4)
+    clips, _ = run(films.make(films.scenes([100], 160, 96)), samples_per_second=5)
+    assert [len(clip.samples) for clip in clips] == [4] * 5
+    assert [clip.first for clip in clips[1:]] == [clip.end for clip in clips[:-1]] and clips[-1].end == 100
