@@ -9,6 +9,7 @@ import pytest
 
 from tests.hub_server import Hub, hub_server
 from tests.s3_servers import S3Server, moto_server, rclone_server
+from tests.tiny.smplx_body import write_smplx_body
 
 SHARED_MEDIA = Path(__file__).parents[2] / "shared" / "media"
 
@@ -19,6 +20,12 @@ def shared_media() -> Path:
     if not SHARED_MEDIA.is_dir():
         pytest.skip("real test media are not beside this checkout (../shared/media)")
     return SHARED_MEDIA
+
+
+@pytest.fixture(scope="session")
+def smplx_body(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A body model in SMPL-X's file format, made by `tests.tiny.smplx_body`. Copy it before changing it."""
+    return write_smplx_body(tmp_path_factory.mktemp("smplx"))
 
 
 @pytest.fixture(scope="session")
