@@ -45,7 +45,7 @@ PACKETS_PER_SIGN = 128
 """Packets between two signs of life."""
 
 MOST_SAMPLES = 1200
-"""Samples of a clip, 50 to 100 kB each; a clip that has as many ends there."""
+"""Samples of a clip, 50 to 100 kB each; a clip ends before the next one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ class _Pass:
         self._clips = 0
         self._stop: float | None = None
         self._samples: list[Sample] = []
-        self._sampled: int | None = None
+        self._tick: int | None = None
 
     def events(self) -> Iterator[Event]:
         """The pass itself; used once."""
@@ -201,19 +201,22 @@ class _Pass:
         for cut in self._cuts.feed(position, ticks - self._clock.first_tick, small.bgr):
             if cut > self._clip_first:
                 self._close(cut, self._times[cut])
-        if time - self._clip_start >= self._options.max_clip_seconds or len(self._samples) >= MOST_SAMPLES:
+        wanted = self._is_on_clock(time)
+        too_many = wanted and len(self._samples) >= MOST_SAMPLES
+        if time - self._clip_start >= self._options.max_clip_seconds or too_many:
             self._close(position, time)
-        if self._options.samples_per_second:
-            self._sample(position, time, frame)
+        if wanted:
+            self._samples.append(self._sample(Candidate(position, time, frame)))
         self._reservoir.add(Candidate(position, time, frame), self._cuts.suspect)
 
-    def _sample(self, position: int, time: float, frame: VideoFrame) -> None:
-        tick = math.floor(time * self._options.samples_per_second)
-        if tick != self._sampled:
-            self._sampled = tick
-            self._samples.append(self._as_sample(Candidate(position, time, frame)))
+    def _is_on_clock(self, time: float) -> bool:
+        """Whether the frame at `time` is the first one since the last tick of the samples' clock."""
+        if not self._options.samples_per_second:
+            return False
+        before, self._tick = self._tick, math.floor(time * self._options.samples_per_second)
+        return self._tick != before
 
-    def _as_sample(self, candidate: Candidate) -> Sample:
+    def _sample(self, candidate: Candidate) -> Sample:
         jpeg = self._jpeg(candidate.frame, self._options.sample_size, self._options.sample_quality)
         return Sample(candidate.position, candidate.time, jpeg)
 
@@ -257,7 +260,7 @@ class _Pass:
             return
         chosen = choose(candidates, start, stop)
         if self._options.samples_per_second and not samples:
-            samples = [self._as_sample(chosen[1])]  # shorter than a tick of the clock
+            samples = [self._sample(chosen[1])]  # shorter than a tick of the clock
         self._told.append(
             Clip(
                 index=index,
