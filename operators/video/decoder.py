@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import psutil
@@ -23,6 +23,7 @@ import psutil
 from operators.errors import ErrorKind
 from operators.video.events import Clip, Ended, Event, pack
 from operators.video.one_pass import PassOptions, watch
+from operators.video.span_pass import SpanOptions, show
 
 
 def main(memory_mb: int) -> None:
@@ -37,14 +38,21 @@ def main(memory_mb: int) -> None:
         threading.Thread(target=_receive, args=(sys.stdin.buffer, requests), daemon=True).start()
         while True:
             request = json.loads(requests.get())
-            have = {int(index): (int(first), int(end)) for index, (first, end) in request["have"]}
-            for event in _guarded(watch(Path(request["path"]), PassOptions(**request["options"]), have)):
+            for event in _guarded(_asked(request), request["owner"]):
                 for part in pack(event):
                     events.write(part)
                 events.flush()
 
 
-def _guarded(pass_: Iterator[Event]) -> Iterator[Event]:
+def _asked(request: dict[str, Any]) -> Iterator[Event]:
+    path, options = Path(request["path"]), request["options"]
+    if request["pass"] == "show":
+        return show(path, SpanOptions(**options))
+    have = {int(index): (int(first), int(end)) for index, (first, end) in request["have"]}
+    return watch(path, PassOptions(**options), have)
+
+
+def _guarded(pass_: Iterator[Event], owner: str) -> Iterator[Event]:
     """The events; an exception that nobody foresaw becomes the last one, and the process lives on."""
     clips = 0
     try:
@@ -54,7 +62,7 @@ def _guarded(pass_: Iterator[Event]) -> Iterator[Event]:
     except Exception as problem:
         kind, message = ErrorKind.INTERNAL, f"{type(problem).__name__}: {problem}"
         if isinstance(problem, MemoryError) or getattr(problem, "errno", None) in (errno.ENOMEM, errno.EAGAIN):
-            kind, message = ErrorKind.OUT_OF_MEMORY, f"decoding ran out of memory ({problem}); raise shots.memory_mb"
+            kind, message = ErrorKind.OUT_OF_MEMORY, f"decoding ran out of memory ({problem}); raise {owner}.memory_mb"
         yield Ended(clips=clips, frames=0, duration=None, kind=kind, message=message)
 
 

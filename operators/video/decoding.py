@@ -3,7 +3,7 @@
 A decoder can crash, hang or eat memory on a hostile file; in a process of its own it costs that
 video only. The child (`operators.video.decoder`) is started with a bare environment, so that it
 holds no credentials, is used for many videos, and is replaced after it died or was killed. It
-writes clips to a pipe, so it can run at most one clip ahead of the reader.
+writes clips, or the frames of a span, to a pipe, so it can run at most one of them ahead of the reader.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
@@ -29,6 +29,7 @@ import operators
 from operators.errors import ErrorKind
 from operators.video.events import Clip, Ended, Event, Progress, unpack
 from operators.video.one_pass import PassOptions
+from operators.video.span_pass import SpanOptions
 
 CHILD = "operators.video.decoder"
 
@@ -42,8 +43,12 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Limits for one video; see `SplitShots.Settings`. Time that the reader takes between clips is no stall."""
+    """Limits for one request; see `SplitShots.Settings`. Time that the reader takes between events is no stall.
 
+    `owner`: the operator whose settings these are, as messages name it.
+    """
+
+    owner: str = "shots"
     stall_seconds: float = 120.0
     cpu_seconds: float = 14400.0
     memory_mb: int = 1500
@@ -54,7 +59,7 @@ _SPOILED = (ErrorKind.OUT_OF_MEMORY, ErrorKind.INTERNAL)
 
 
 class DecodingProcess:
-    """Runs passes over videos in a child process, one at a time, starting one where none lives."""
+    """Runs passes over videos or spans of them in a child process, one at a time, starting one where none lives."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -83,7 +88,14 @@ class DecodingProcess:
         self, path: Path, options: PassOptions, have: Mapping[int, tuple[int, int]] | None = None
     ) -> Iterator[Event]:
         """As `one_pass.watch`, in the child. Its death, by itself or by a limit, is told in `Ended`."""
-        request = {"path": str(path.absolute()), "options": asdict(options), "have": list((have or {}).items())}
+        yield from self._ask("watch", path, {"options": asdict(options), "have": list((have or {}).items())})
+
+    def show(self, path: Path, options: SpanOptions) -> Iterator[Event]:
+        """As `span_pass.show`, in the child. Its death, by itself or by a limit, is told in `Ended`."""
+        yield from self._ask("show", path, {"options": asdict(options)})
+
+    def _ask(self, what: str, path: Path, more: Mapping[str, Any]) -> Iterator[Event]:
+        request = {"pass": what, "path": str(path.absolute()), "owner": self._limits.owner, **more}
         done = False
         clips = frames = 0
         try:
@@ -169,7 +181,8 @@ class DecodingProcess:
         if quiet > limits.stall_seconds:
             raise _Broken(
                 ErrorKind.TIMEOUT,
-                f"the decoder was silent for {limits.stall_seconds:g} s; raise shots.stall_seconds if it is only slow",
+                f"the decoder was silent for {limits.stall_seconds:g} s; "
+                f"raise {limits.owner}.stall_seconds if it is only slow",
             )
         try:
             memory = process.memory_info().rss if process is not None else 0
@@ -180,12 +193,14 @@ class DecodingProcess:
         if memory > limits.memory_mb << 20:
             raise _Broken(
                 ErrorKind.OUT_OF_MEMORY,
-                f"decoding held {memory >> 20} MiB, over its limit of {limits.memory_mb}; raise shots.memory_mb",
+                f"decoding held {memory >> 20} MiB, over its limit of {limits.memory_mb}; "
+                f"raise {limits.owner}.memory_mb",
             )
         if cpu > limits.cpu_seconds:
             raise _Broken(
                 ErrorKind.TIMEOUT,
-                f"decoding took {cpu:.0f} s of CPU time, limit {limits.cpu_seconds:g}; raise shots.cpu_seconds",
+                f"decoding took {cpu:.0f} s of CPU time, limit {limits.cpu_seconds:g}; "
+                f"raise {limits.owner}.cpu_seconds",
             )
 
     def _death(self, child: subprocess.Popen[bytes]) -> _Broken:

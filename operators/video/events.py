@@ -59,7 +59,7 @@ class Clip:
     samples: tuple[Sample, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class Shown:
     """Frame `index` of a span on a regular clock: `rgb` holds height × width × 3 bytes as displayed.
 

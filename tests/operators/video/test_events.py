@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.video.events import Clip, Ended, Event, Opened, Progress, Sample, pack, unpack
+from operators.video.events import Clip, Ended, Event, Opened, Progress, Sample, Shown, pack, unpack
 from operators.video.motion import ClipMotion
 
 MOTION = st.builds(
@@ -35,6 +35,7 @@ CLIP = st.builds(
 )
 EVENT = st.one_of(
     CLIP,
+    st.builds(Shown, index=st.integers(0), height=st.integers(1), width=st.integers(1), rgb=st.none() | st.binary()),
     st.builds(Progress, frames=st.integers(0), clips=st.integers(0)),
     st.builds(
         Opened,
