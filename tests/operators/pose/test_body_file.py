@@ -119,5 +119,5 @@ def test_a_truncated_array_is_damaged(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ConfigurationError, match="there is no body model file"):
+    with pytest.raises(ConfigurationError, match="there is no file"):
         read_body_file(tmp_path / "SMPLX_MALE.npz")
