@@ -31,6 +31,19 @@ def test_grey_jpegs_and_single_pixels_are_pictures_too():
     assert decode(buffer.getvalue()).shape == (1, 1, 3)
 
 
+@pytest.mark.parametrize("sampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize(("width", "height"), [(600, 400), (37, 211), (2560, 17)])
+def test_pixels_are_those_of_pillow(width: int, height: int, progressive: bool, sampling: str):
+    stored = io.BytesIO()
+    Image.fromarray(data.coffee()).resize((width, height)).save(
+        stored, "JPEG", quality=85, subsampling=sampling, progressive=progressive
+    )
+    with Image.open(stored) as image:
+        image.draft("RGB", (width * 1280 // max(1280, width), height * 1280 // max(1280, width)))
+        np.testing.assert_array_equal(decode(stored.getvalue()), np.asarray(image.convert("RGB")))
+
+
 def test_a_large_keyframe_is_decoded_smaller():
     assert max(decode(jpeg(plain((9, 9, 9), 2400, 4000))).shape) == 2000
 
