@@ -62,12 +62,36 @@ POSE_LANDMARKS = Network(
     "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
     "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
 )
+HAND_DETECTOR = Network(
+    MEDIAPIPE,
+    "mediapipe/modules/palm_detection/palm_detection_full.tflite",
+    "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
+)
+HAND_LANDMARKS = Network(
+    MEDIAPIPE,
+    "mediapipe/modules/hand_landmark/hand_landmark_full.tflite",
+    "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
+)
+FACE_LANDMARKS = Network(
+    MEDIAPIPE,
+    "mediapipe/modules/face_landmark/face_landmark_with_attention.tflite",
+    "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4",
+)
 TEXT_DETECTOR = Network(
     RAPIDOCR,
     "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx",
     "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9",
 )
-NETWORKS = (FACES_NEAR, FACES_FAR, POSE_DETECTOR, POSE_LANDMARKS, TEXT_DETECTOR)
+NETWORKS = (
+    FACES_NEAR,
+    FACES_FAR,
+    POSE_DETECTOR,
+    POSE_LANDMARKS,
+    HAND_DETECTOR,
+    HAND_LANDMARKS,
+    FACE_LANDMARKS,
+    TEXT_DETECTOR,
+)
 
 
 def cache_dir() -> Path:

@@ -171,6 +171,23 @@ CATALOGUE = (
         note="MediaPipe",
     ),
     KnownModel(
+        name="palm_detection_full.tflite", role="hands", licence="Apache-2.0", size=2_339_846, note="MediaPipe"
+    ),
+    KnownModel(
+        name="hand_landmark_full.tflite",
+        role="landmarks of hands",
+        licence="Apache-2.0",
+        size=5_478_917,
+        note="MediaPipe",
+    ),
+    KnownModel(
+        name="face_landmark_with_attention.tflite",
+        role="landmarks of faces",
+        licence="Apache-2.0",
+        size=2_495_106,
+        note="MediaPipe",
+    ),
+    KnownModel(
         name="ch_PP-OCRv4_det_infer.onnx",
         role="how much of the picture is text",
         licence="Apache-2.0",

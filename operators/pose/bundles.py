@@ -1,9 +1,15 @@
 """MediaPipe task bundles built from the networks of an older MediaPipe wheel.
 
-A pose landmarker's `.task` file is a stored zip of `pose_detector.tflite` and
-`pose_landmarks_detector.tflite`. The networks of the wheel lack the input normalisation that the
-Tasks API reads from their metadata, so it is written into them: pixels become (value - mean) / std,
-with 127.5 and 127.5 (-1 to 1) for the detector, 0 and 255 (0 to 1) for the landmarks.
+A landmarker's `.task` file is a stored zip of a detector and a landmark network. What the networks of the
+wheel lack is written into them:
+
+- pose: the input normalisation that the Tasks API reads from their metadata, so that pixels become
+  (value - mean) / std, with 127.5 and 127.5 (-1 to 1) for the detector, 0 and 255 (0 to 1) for the landmarks;
+- hands: nothing;
+- face: one output tensor (see `face_network`). The detector is the far one, which finds faces from 7 % of
+  the picture's side up where the near one, which MediaPipe's own bundle has, needs 14 %.
+
+MediaPipe's own bundles, given as files, are taken as they are; the face's then also gives blendshapes.
 
     python -m operators.pose.bundles        fetch the networks ahead (the same as operators.networks)
 """
@@ -12,16 +18,35 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from operators import networks
 from operators.errors import ConfigurationError, MissingExtra
+from operators.pose.face_network import with_one_output
 
 DETECTOR_NORM = (127.5, 127.5)  # mean, standard deviation
 LANDMARKS_NORM = (0.0, 255.0)
 
-MEMBERS = ("pose_detector.tflite", "pose_landmarks_detector.tflite")
+Task = Literal["pose", "hand", "face"]
+
+MEMBERS: Mapping[Task, tuple[str, str]] = {
+    "pose": ("pose_detector.tflite", "pose_landmarks_detector.tflite"),
+    "hand": ("hand_detector.tflite", "hand_landmarks_detector.tflite"),
+    "face": ("face_detector.tflite", "face_landmarks_detector.tflite"),
+}
+
+BLENDSHAPES = "face_blendshapes.tflite"
+"""A member that MediaPipe's own face bundle has beside the two."""
+
+NETWORKS: Mapping[Task, tuple[networks.Network, networks.Network]] = {
+    "pose": (networks.POSE_DETECTOR, networks.POSE_LANDMARKS),
+    "hand": (networks.HAND_DETECTOR, networks.HAND_LANDMARKS),
+    "face": (networks.FACES_FAR, networks.FACE_LANDMARKS),
+}
+"""What the bundles are built from."""
+
 _METADATA = "TFLITE_METADATA"
 
 
@@ -30,28 +55,55 @@ def pose_bundle() -> bytes:
 
     Raises `ConfigurationError` where the networks cannot be had and `MissingExtra` without MediaPipe.
     """
-    detector = with_normalisation(networks.path(networks.POSE_DETECTOR).read_bytes(), *DETECTOR_NORM)
-    landmarks = with_normalisation(networks.path(networks.POSE_LANDMARKS).read_bytes(), *LANDMARKS_NORM)
-    bundle = io.BytesIO()
-    with zipfile.ZipFile(bundle, "w", zipfile.ZIP_STORED) as archive:
-        for name, network in zip(MEMBERS, (detector, landmarks), strict=True):
-            archive.writestr(zipfile.ZipInfo(name), network)
-    return bundle.getvalue()
+    detector, landmarks = _networks("pose")
+    return _bundle(
+        "pose", with_normalisation(detector, *DETECTOR_NORM), with_normalisation(landmarks, *LANDMARKS_NORM)
+    )
 
 
-def read_bundle(path: Path) -> bytes:
-    """A pose landmarker's bundle from a file, such as MediaPipe's own download.
+def hand_bundle() -> bytes:
+    """A hand landmarker's bundle, likewise."""
+    return _bundle("hand", *_networks("hand"))
+
+
+def face_bundle() -> bytes:
+    """A face landmarker's bundle without blendshapes, likewise."""
+    detector, landmarks = _networks("face")
+    return _bundle("face", detector, with_one_output(landmarks))
+
+
+def read_bundle(path: Path, task: Task = "pose") -> bytes:
+    """A landmarker's bundle from a file, such as MediaPipe's own download.
 
     Raises `ConfigurationError` where it is not one.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            missing = set(MEMBERS) - set(archive.namelist())
+            missing = set(MEMBERS[task]) - set(archive.namelist())
         if not missing:
             return path.read_bytes()
     except (OSError, zipfile.BadZipFile) as problem:
-        raise ConfigurationError(f"{path} is not a pose landmarker bundle: {problem}") from problem
-    raise ConfigurationError(f"{path} is not a pose landmarker bundle: it lacks {', '.join(sorted(missing))}")
+        raise ConfigurationError(f"{path} is not a {task} landmarker bundle: {problem}") from problem
+    raise ConfigurationError(f"{path} is not a {task} landmarker bundle: it lacks {', '.join(sorted(missing))}")
+
+
+def gives_blendshapes(bundle: bytes) -> bool:
+    """Whether a face landmarker's bundle has the network for ARKit's blendshapes."""
+    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+        return BLENDSHAPES in archive.namelist()
+
+
+def _networks(task: Task) -> tuple[bytes, bytes]:
+    detector, landmarks = (networks.path(network).read_bytes() for network in NETWORKS[task])
+    return detector, landmarks
+
+
+def _bundle(task: Task, detector: bytes, landmarks: bytes) -> bytes:
+    bundle = io.BytesIO()
+    with zipfile.ZipFile(bundle, "w", zipfile.ZIP_STORED) as archive:
+        for name, network in zip(MEMBERS[task], (detector, landmarks), strict=True):
+            archive.writestr(zipfile.ZipInfo(name), network)
+    return bundle.getvalue()
 
 
 def with_normalisation(network: bytes, mean: float, std: float) -> bytes:
