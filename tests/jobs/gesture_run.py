@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,11 +52,13 @@ def gesture_clip(index: int = 0, frames: int = 60, **columns: Any) -> dict[str, 
     }
 
 
-def gesture_run(store: ObjectStore, clips: Sequence[dict[str, Any]], *, media: bool = True) -> Marker:
+def gesture_run(
+    store: ObjectStore, clips: Sequence[dict[str, Any]], *, media: bool = True, config: Mapping[str, Any] | None = None
+) -> Marker:
     """Commit `clips` as the one partition of a run of gesx."""
     schema = clip_schema([pa.schema(list(GESTURES))], keep_media=media)
     writes = {field.name: str(field.type) for field in GESTURES}
-    config = {"preset": "lite", **({"media": "keep"} if media else {})}
+    config = {"preset": "lite", **({"media": "keep"} if media else {}), **(config or {})}
     operators = (OperatorRecord(name="smooth", fingerprint="1", writes=writes),)
     create_run(store, run_record(1, 1, job="gesx", config=config, operators=operators))
     entry = write_shard(store, "clips", 0, "g1", to_table(clips, schema), {"chain": "abc"})
