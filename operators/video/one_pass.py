@@ -53,9 +53,11 @@ class PassOptions:
     """What a pass looks for; the fields are those of `SplitShots.Settings`.
 
     `samples_per_second`: frames of every clip to tell beside its keyframes, on a clock that counts from
-    time 0; none by default. Their longer side has `sample_size` pixels at most.
+    time 0; none by default. Their longer side has `sample_size` pixels at most. `owner`: the operator
+    whose settings these are, as messages name it.
     """
 
+    owner: str = "shots"
     detector: str = "content"
     threshold: float | None = None
     min_shot_frames: int = 15
@@ -119,7 +121,7 @@ class _Pass:
         except (MemoryError, cv2.error) as problem:
             if isinstance(problem, cv2.error) and problem.code != cv2.Error.StsNoMem:
                 raise
-            text = f"decoding ran out of memory ({problem}); raise shots.memory_mb"
+            text = f"decoding ran out of memory ({problem}); raise {self._options.owner}.memory_mb"
             failure = RowFailure(ErrorKind.OUT_OF_MEMORY, text)
         if failure is None and self._sound_misplaced:
             text = "sound and picture lie too far apart in the file, so some sound is missing; remux the file"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from operators.contract import Media, OpenMedia, Operator, Resources, Row, row_e
 from operators.errors import ErrorKind, RowError, RowFailure
 from operators.video.decoding import DecodingProcess, Limits
 from operators.video.events import Clip, Ended, Event, Opened, Progress
+from operators.video.local_media import open_local
 from operators.video.one_pass import PassOptions, watch
 
 
@@ -66,12 +66,13 @@ class SplitShots(Operator):
     ) -> None:
         super().__init__(settings, open_media=open_media)
         self._options = self.pass_options()
-        limits = Limits(**self.settings.model_dump(include=set(Limits.__dataclass_fields__)))
+        limits = Limits(owner=self.name, **self.settings.model_dump(include=set(Limits.__dataclass_fields__)))
         self._process = DecodingProcess(limits) if isolate else None
 
     def pass_options(self) -> PassOptions:
         """What the pass looks for, from the settings of the same names."""
-        return PassOptions(**self.settings.model_dump(include=set(PassOptions.__dataclass_fields__)))
+        given = self.settings.model_dump(include=set(PassOptions.__dataclass_fields__))
+        return PassOptions(owner=self.name, **given)
 
     def close(self) -> None:
         """End the decoding process; the next video starts a new one."""
@@ -88,7 +89,7 @@ class SplitShots(Operator):
     def _split(self, row: Row) -> Iterator[Row]:
         record = _blank_record(row)
         try:
-            with (self.open_media or _open_local)(row["uri"]) as media:
+            with (self.open_media or open_local)(row["uri"]) as media:
                 record["size"], record["etag"] = media.size, media.etag or row.get("etag")
                 _compare(row, media)
                 yield from self._clips(row, record, media)
@@ -110,13 +111,12 @@ class SplitShots(Operator):
                 yield self._clip_row(row, opened, event)
             elif isinstance(event, Progress):
                 record["n_clips"] = max(record["n_clips"], event.clips)
-            else:
+            elif isinstance(event, Ended):
                 self._conclude(record, event, have)
 
-    def _events(self, path: Path, have: Mapping[int, tuple[int, int]]) -> Iterator[Event]:
-        if self._process is None:
-            return watch(path, self._options, have)
-        return self._process.watch(path, self._options, have)
+    def _events(self, path: Path, have: Mapping[int, tuple[int, int]]) -> Generator[Event, None, None]:
+        run = watch if self._process is None else self._process.watch
+        yield from run(path, self._options, have)
 
     def _conclude(self, record: Row, ended: Ended, have: Mapping[int, tuple[int, int]]) -> None:
         record["n_clips"] = max(record["n_clips"], ended.clips)
@@ -124,14 +124,12 @@ class SplitShots(Operator):
         if ended.restart:
             record["restart"] = True
         if ended.kind is not None:
-            # The decoding process names settings as those of `shots`; a subclass has them under its own name.
-            message = (ended.message or "").replace(f"raise {SplitShots.name}.", f"raise {self.name}.")
-            failure = RowFailure(ErrorKind(ended.kind), message)
+            failure = RowFailure(ErrorKind(ended.kind), ended.message or "")
             record["error"] = row_error(self.name, failure)
             while record["n_clips"] in have:
                 record["n_clips"] += 1
 
-    def _clip_row(self, row: Row, opened: Opened, clip: Clip) -> Row:
+    def _clip_row(self, row: Row, opened: Opened, clip: Clip, more: Row | None = None) -> Row:
         columns: Row = {
             "video_id": row["video_id"],
             "video_path": row["uri"],
@@ -153,6 +151,7 @@ class SplitShots(Operator):
             "keyframe_times": list(clip.keyframe_times),
             "keyframes": list(clip.keyframes),
             "audio": clip.audio,
+            **(more or {}),
         }
         provenance = self._author(columns)
         return {"record": "clip", **columns, "extra": row.get("extra"), "provenance": provenance, "error": None}
@@ -198,14 +197,3 @@ def _compare(row: Row, media: Media) -> None:
                 ErrorKind.CHANGED,
                 f"{name} was {then} in the manifest and is {now} now: make a new manifest",
             )
-
-
-@contextmanager
-def _open_local(uri: str) -> Iterator[Media]:
-    path = Path(uri)
-    try:
-        size = path.stat().st_size
-    except OSError as problem:
-        reason = problem.strerror or str(problem)
-        raise RowFailure(ErrorKind.UNREADABLE, f"{reason}: check the path in the manifest") from None
-    yield Media(path=path, size=size, etag="")
