@@ -27,7 +27,7 @@ def one_file(
     if slash and name.endswith(tuple(suffixes)):
         return ModelFiles(
             setting=setting,
-            reference=folder or "/",
+            reference=folder + "/" if folder in ("", ".", "..", "~") else folder,
             needs=((name,),),
             patterns=tuple(name + ending for ending in beside),
         )

@@ -20,6 +20,10 @@ def named(reference: str):
     [
         ("./exports/nlf.onnx", "./exports", ("nlf.onnx",), ("nlf.onnx.data",)),
         ("s3://bucket/models/nlf.pt", "s3://bucket/models", ("nlf.pt",), ("nlf.pt.data",)),
+        ("./nlf.pt", "./", ("nlf.pt",), ("nlf.pt.data",)),
+        ("../nlf.pt", "../", ("nlf.pt",), ("nlf.pt.data",)),
+        ("~/nlf.pt", "~/", ("nlf.pt",), ("nlf.pt.data",)),
+        ("owner/name@main/nlf.pt", "owner/name@main", ("nlf.pt",), ("nlf.pt.data",)),
         ("/nlf.pt", "/", ("nlf.pt",), ("nlf.pt.data",)),
         ("./exports", "./exports", ("model.onnx", "model.pt"), ("model.onnx.data", "model.pt.data")),
         ("owner/name@main", "owner/name@main", ("model.onnx", "model.pt"), ("model.onnx.data", "model.pt.data")),
@@ -29,6 +33,13 @@ def named(reference: str):
 def test_what_a_reference_names(reference, folder, needs, patterns):
     wanted = named(reference)
     assert (wanted.reference, wanted.needs, wanted.patterns) == (folder, (needs,), patterns)
+
+
+def test_a_file_of_the_working_directory_is_found(tmp_path, monkeypatch):
+    (tmp_path / "nlf.onnx").write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    wanted = named("./nlf.onnx")
+    assert path_in(locate(wanted), wanted) == tmp_path / "nlf.onnx"
 
 
 def test_the_first_of_the_names_is_taken(tmp_path):
