@@ -18,6 +18,7 @@ from operators.pose.columns import JOINTS, select
 from operators.pose.frame_spans import Frames, as_span, masked, runs, widened
 from operators.pose.plausibility import (
     ELBOWS,
+    HANDS,
     PAPER_FPS,
     SHOULDERS,
     UPPER_BODY,
@@ -71,7 +72,7 @@ class PoseGates(ClipOperator):
             default=0.08, gt=0, le=10, description="largest error of a frame's fit, in heights of the person"
         )
         gesture: float = Field(
-            default=0.05, ge=0, le=10, description="m/s below which the wrists of a clip count as still"
+            default=0.03, ge=0, le=10, description="m/s below which the wrists of a clip count as still"
         )
         shortest: float = Field(default=2.0, ge=0, le=600, description="seconds of the shortest usable span")
 
@@ -85,7 +86,7 @@ class PoseGates(ClipOperator):
     def _judged(self, clip: Row) -> Row:
         fps = float(clip["fps"])
         poses = read_tensor(clip, "raw_poses", JOINTS, 3, dtype=np.float64)
-        seen = _observed(clip, len(poses))
+        seen = _observed(clip, len(poses), fps)
         hits = [*self._wrists(poses, seen, fps), *self._jumps(poses, seen, fps)]
         quarantine = widened(map(_frames, hits), self._quarantine(fps), len(poses)) if hits else []
         marks = [
@@ -145,8 +146,18 @@ class PoseGates(ClipOperator):
         yield from _runs_over("reprojection", None, errors > self.settings.reprojection, errors, fps)
 
 
-def _observed(clip: Row, frames: int) -> Mask:
-    return _of_length(read_tensor(clip, "joint_mask", JOINTS, dtype=np.bool_), "joint_mask", frames)
+def _observed(clip: Row, frames: int, fps: float) -> Mask:
+    """Joints that were observed, bool T × 55.
+
+    A wrist counts only where its hand was seen before and after: without it, body landmarks tell little of
+    the wrist's rotation, and where the hand comes and goes they take turns.
+    """
+    seen = _of_length(read_tensor(clip, "joint_mask", JOINTS, dtype=np.bool_), "joint_mask", frames).copy()
+    for wrist, fingers in zip(WRISTS, HANDS, strict=True):
+        hand = np.asarray(seen[:, fingers].any(axis=1), dtype=np.bool_)
+        gaps = widened(runs(~hand), step_of(fps), frames)
+        seen[:, wrist] &= ~masked(gaps, frames)
+    return seen
 
 
 def _of_length(values: NDArray[Any], column: str, frames: int) -> NDArray[Any]:

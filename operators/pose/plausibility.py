@@ -24,6 +24,9 @@ SIDES = ("left", "right")
 WRISTS = tuple(JOINT[f"{side}_wrist"] for side in SIDES)
 SHOULDERS = tuple(JOINT[f"{side}_shoulder"] for side in SIDES)
 ELBOWS = tuple(JOINT[f"{side}_elbow"] for side in SIDES)
+HANDS = (slice(25, 40), slice(40, 55))
+"""Joints of the left and the right hand's fingers."""
+
 TRUNK = tuple(JOINT[name] for name in ("pelvis", "spine1", "spine2", "spine3"))
 UPPER_BODY = (
     *TRUNK, JOINT["neck"], JOINT["left_collar"], JOINT["right_collar"], JOINT["head"], *SHOULDERS, *ELBOWS, *WRISTS,
