@@ -23,7 +23,7 @@ from operators.models.files import ModelFiles
 from operators.models.one_file import one_file, path_in
 from operators.models.operator import ModelOperator, ModelSettings, Precision
 from operators.pose.body_model import GENERIC, BodyModel, body_model_files
-from operators.pose.columns import BLENDSHAPES, JOINTS, select
+from operators.pose.columns import BLENDSHAPES, JOINTS
 from operators.pose.crop_cameras import (
     Picture,
     believable,
@@ -34,6 +34,7 @@ from operators.pose.crop_cameras import (
 from operators.pose.crop_stream import CropReaders, Cut, Wanted
 from operators.pose.exported_network import NAMES, SUFFIXES, ExportedNetwork, Pictures, load_network
 from operators.pose.joint_evidence import joints_in_view, reprojection_errors
+from operators.pose.lift import NO_BODY, WORST_ERROR, Lift
 from operators.pose.network_outputs import (
     PARTS,
     ROTATIONS,
@@ -48,6 +49,7 @@ from operators.pose.network_outputs import (
 from operators.pose.person_crops import PersonCrops, person_crops
 from operators.pose.skeleton import REST_JOINTS
 from operators.tensors import on_grid, read_tensor
+from operators.video.local_media import open_local
 from operators.video.span_frames import Limits
 
 HANDS = slice(25, 55)
@@ -151,7 +153,8 @@ class MeshRegressor(ModelOperator):
 
     Each frame is cut out along the person's box, smoothed in time, on the way from the decoder; crops of several
     clips fill the network's batches, which all have the same size, so that a row does not depend on its neighbours.
-    Joints that the network does not turn stay at rest and are masked, as is what landmarks say is not in view.
+    Joints that the network does not turn stay at rest and are masked, as is what landmarks say is not in view. A clip
+    in none of whose frames they found a body is dropped.
     `reprojection_error` is against the landmarks. `betas` are the network's mean over the clip; the rest joints are
     theirs only with `body_model`. Nothing is smoothed here.
     """
@@ -161,10 +164,7 @@ class MeshRegressor(ModelOperator):
         "video_path", "video_resolution", "clip_start_end_time", "clip_start_end_idx", "fps", "frame_count",
         "track_times", "track_boxes", "body_landmarks", "hand_landmarks", "face_landmarks", "presence", "blendshapes",
     )  # fmt: skip
-    writes = select(
-        "raw_poses", "raw_transl", "expression", "expression_basis", "betas", "rest_joints", "body_model", "camera",
-        "pose_confidence", "joint_mask", "reprojection_error", "reprojection_median",
-    )  # fmt: skip
+    writes = Lift.writes
     Settings = RegressorSettings
     needs = Resources(cpus=2.0, memory_mb=6144, gpu_memory_mb=8000)
 
@@ -249,7 +249,10 @@ class MeshRegressor(ModelOperator):
         running: dict[int, _Clip] = {}
         for number, row in enumerate(clips):
             try:
-                running[number] = self._begun(row)
+                if nobody(row):
+                    results[number] = {"drop_reason": NO_BODY}
+                else:
+                    running[number] = self._begun(row)
             except RowFailure as failure:
                 results[number] = failure
         for number, failure in self._look(running):
@@ -290,10 +293,9 @@ class MeshRegressor(ModelOperator):
         self, running: Mapping[int, _Clip], failures: list[tuple[int, RowFailure]]
     ) -> Generator[list[Cut], None, None]:
         if self._readers is None:
-            if self.open_media is None:
-                raise ConfigurationError("lift: no opener for media was given")
             limits = Limits(owner=f"{self.name}.decoding", **self.settings.decoding.model_dump())
-            self._readers = CropReaders(self.open_media, limits, self.settings.readers, 2 * self._frames)
+            opener = self.open_media or open_local
+            self._readers = CropReaders(opener, limits, self.settings.readers, 2 * self._frames)
         wanted = [Wanted(number, clip.row, clip.crops) for number, clip in running.items()]
         cuts: list[Cut] = []
         with closing(self._readers.read(wanted, self.settings.input_size)) as items:
@@ -400,9 +402,14 @@ class MeshRegressor(ModelOperator):
             return {"reprojection_error": None, "reprojection_median": None}
         shown = np.where(np.isfinite(errors), errors, 0.0)
         return {
-            "reprojection_error": np.minimum(shown, 1e3).astype(np.float32).tolist(),
+            "reprojection_error": np.minimum(shown, WORST_ERROR).astype(np.float32).tolist(),
             "reprojection_median": float(np.median(known)),
         }
+
+
+def nobody(row: Row) -> bool:
+    """Whether the landmarks were looked for and found no body in any frame."""
+    return row.get("body_landmarks") is not None and not (read_tensor(row, "presence", 4)[:, 0] > 0).any()
 
 
 def _expression(row: Row, parts: Mapping[str, Any]) -> Row:

@@ -167,9 +167,8 @@ def test_rotations_are_what_the_network_says_of_the_crop(films, network):
 
 
 def test_the_line_of_sight_is_taken_out_of_the_orientation(films, network):
-    aside = row(films[0], track_boxes=np.array([(0.0, 0.1, 0.4, 0.8)] * 3, np.float32))
-    aside["presence"][:, 0] = 0
-    aside["presence"][:, 1:] = 0
+    boxes = np.array([(0.0, 0.1, 0.4, 0.8)] * 3, np.float32)
+    aside = row(films[0], track_boxes=boxes, body_landmarks=None)
     crops = person_crops(aside, margin=1.25, aspect=1.0)
     turned, plain = (
         Rotation.from_rotvec(
@@ -242,13 +241,21 @@ def test_frames_and_columns_that_do_not_agree_fail_alone(films, network):
 def test_outputs_that_are_no_numbers_fail_their_clip_alone(films, tmp_path):
     """The first marker goes further right in its crop than the broken network can bear; the second stays left."""
     broken = write_torchscript(tmp_path / "broken.ts", broken_at=0.3)
-    right = row(films[1], 1, track_boxes=np.array([(0.5, 0.1, 0.5, 0.8)] * 3, np.float32))
-    right["presence"][:] = 0
+    boxes = np.array([(0.5, 0.1, 0.5, 0.8)] * 3, np.float32)
+    right = row(films[1], 1, track_boxes=boxes, body_landmarks=None)
     found = annotated(operator(broken), row(films[0], 0), right)
     assert found[0]["error"] == {
         "operator": "lift", "kind": "model", "message": "body_pose holds numbers that are none; set precision=float32",
     }  # fmt: skip
     assert found[1]["error"] is None
+
+
+def test_a_clip_without_a_body_is_dropped_and_the_others_are_not(films, network):
+    empty = row(films[0])
+    empty["presence"][:, 0] = 0
+    found = annotated(operator(network), empty, row(films[1], 1))
+    assert [result["drop_reason"] for result in found] == ["no_body", None]
+    assert "raw_poses" not in found[0]
 
 
 def test_confidence_and_mask_follow_landmarks_and_parts(films, network, tmp_path):
