@@ -45,10 +45,20 @@ class Panel:
         self._phonemes = row.get("phonemes") or ()
         self._gates = [gate for gate in row.get("gates") or () if gate["gate"] != "gesture"]
         self._usable = [frames_of(span) for span in row.get("usable_spans") or ()]
+        kinds = {"hit" if gate["gate"] in HITS else gate["gate"] for gate in self._gates}
+        self._legend = [
+            (name, colour)
+            for name, colour, there in (
+                ("hit", HIT, "hit" in kinds),
+                ("quarantine", VOID, "quarantine" in kinds),
+                ("marked", MARKED, bool(kinds - {"hit", "quarantine"})),
+                ("usable", USABLE, True),
+            )
+            if there
+        ]
         mask = row.get("frame_mask")
         self._mask = np.ones(frames, dtype=bool) if mask is None else np.asarray(mask, dtype=bool)[:frames]
-        who = row.get("speaker_id") or ""
-        self._name = _printable(f"{row['clip_id']}   {who}" + _dropped(row), 80)
+        self._name = _printable(f"{row['clip_id']}{_dropped(row)}   {row.get('speaker_id') or ''}", 80)
 
     def below(self, frame: int) -> NDArray[np.uint8]:
         """The panel at `frame`: RGB, HEIGHT × width."""
@@ -134,14 +144,17 @@ class Panel:
         draw.line((x, RAIL_TOP - 3, x, bottom + 3), fill=INK, width=2)
 
     def _foot(self, draw: ImageDraw.ImageDraw, now: float) -> None:
-        draw.text((MARGIN, FOOT_TOP), f"{now:5.1f} s   {self._name}", font=self._small, fill=QUIET)
         x = float(self._width - MARGIN)
-        for name, colour in (("hit", HIT), ("marked", MARKED), ("quarantine", VOID), ("usable", USABLE)):
+        for name, colour in self._legend:
             x -= draw.textlength(name, font=self._small)
             draw.text((x, FOOT_TOP), name, font=self._small, fill=QUIET)
             x -= 13
             draw.rectangle((x, FOOT_TOP + 3, x + 8, FOOT_TOP + 11), fill=colour)
             x -= 10
+        text = f"{now:5.1f} s   {self._name}"
+        while text and draw.textlength(text, font=self._small) > x - MARGIN:
+            text = text[:-2].rstrip("…") + "…" if len(text) > 2 else ""
+        draw.text((MARGIN, FOOT_TOP), text, font=self._small, fill=QUIET)
 
     def _x(self, frame: int) -> float:
         return MARGIN + (self._width - 2 * MARGIN) * min(frame, self._frames) / max(1, self._frames)

@@ -68,12 +68,20 @@ class PoseDrawing:
             _dot(drawn, self._mesh[frame] * scale)
         joints = _fixed(self._joints[frame] * scale)
         bones = [bone for bone in _BONES if self._before[frame, bone[0]] and self._before[frame, bone[1]]]
-        self._bones(drawn, joints, [bone for bone in bones if not self._seen[frame, bone[0]]], FAINT)
-        self._bones(drawn, joints, [bone for bone in bones if self._seen[frame, bone[0]]], 1.0)
+        seen = [self._observed(frame, bone) for bone in bones]
+        for opacity, state in ((FAINT, False), (1.0, True)):
+            self._bones(
+                drawn, joints, [bone for bone, is_seen in zip(bones, seen, strict=True) if is_seen is state], opacity
+            )
         points = self._points[frame] * (width, height)
         for point in _fixed(points[np.isfinite(points).all(axis=1)]):
             cv2.circle(drawn, point, 1 << SUBPIXEL, LANDMARK, cv2.FILLED, cv2.LINE_AA, SUBPIXEL)
         return drawn
+
+    def _observed(self, frame: int, bone: Bone) -> bool:
+        """Whether the joint that turns the bone was; of a palm's bones, the fingers too."""
+        parent, joint, _ = bone
+        return bool(self._seen[frame, parent] and (joint < _HANDS or self._seen[frame, joint]))
 
     def _bones(self, picture: Picture, joints: list[Pixel], bones: list[Bone], opacity: float) -> None:
         if not bones:

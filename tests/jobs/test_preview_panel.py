@@ -9,6 +9,8 @@ from PIL import ImageColor, ImageFont
 from jobs.preview_panel import (
     ACCENT,
     CAPTION_TOP,
+    FOOT_TOP,
+    GROUND,
     HEIGHT,
     HIT,
     MARGIN,
@@ -74,6 +76,16 @@ def test_the_rail_shows_what_is_usable_and_why_the_rest_is_not():
     assert shown[255] == rgb(MARKED)
     assert shown[290] not in {rgb(USABLE), rgb(VOID), rgb(MARKED)}
     assert tuple(below[RAIL_TOP + 12, MARGIN + 100]) == rgb(HIT)
+
+
+def test_the_legend_names_what_the_clip_has_and_leaves_the_name_its_room():
+    plain = Panel(row(clip_id="v" * 200), WIDTH, 300).below(0)[FOOT_TOP:]
+    full = Panel(gated() | {"clip_id": "v" * 200}, WIDTH, 300).below(0)[FOOT_TOP:]
+    assert rgb(USABLE) in colours(plain) and rgb(VOID) not in colours(plain)
+    assert {rgb(USABLE), rgb(VOID), rgb(MARKED), rgb(HIT)} <= colours(full)
+    for foot in (plain, full):
+        square = int(np.flatnonzero((foot == rgb(USABLE)).all(axis=2).any(axis=0))[0])
+        assert (foot[:, square - 6 : square] == rgb(GROUND)).all()
 
 
 def test_the_playhead_moves_with_the_frame():

@@ -64,6 +64,16 @@ def test_what_was_not_observed_is_faint():
     assert 0 < unseen.max() < 0.5 * seen.max()
 
 
+def test_the_palm_of_a_hand_that_was_not_seen_is_faint():
+    clip = row()
+    clip["joint_mask"][0, 25:40] = False
+    drawing = PoseDrawing(clip)
+    faint, plain = drawing.draw(black(), 0), drawing.draw(black(), 1)
+    (x, y), (u, v) = pixel(clip, "left_wrist"), pixel(clip, "left_middle1")
+    reach = slice(min(y, v) - 3, max(y, v) + 4), slice(min(x, u) - 3, max(x, u) + 4)
+    assert 0 < faint[reach].mean() < 0.8 * plain[reach].mean()
+
+
 def test_nobody_behind_the_camera_is_drawn():
     clip = row(transl=np.tile(np.array([0, 0, -2.0], np.float32), (4, 1)))
     assert not PoseDrawing(clip).draw(black(), 0).any()
