@@ -17,11 +17,15 @@ from scipy.ndimage import gaussian_filter1d
 from operators.contract import Row
 from operators.errors import ErrorKind, RowFailure
 from operators.pose.columns import BODY_POINTS, FACE_POINTS, HAND_POINTS
+from operators.pose.topology import BODY
 from operators.tensors import read_tensor
 from operators.video.span_frames import RGB, Crop, pixel_box
 
 VISIBLE = 0.5
 """Visibility from which a body landmark belongs to the box."""
+
+CROWN = 0.75
+"""How high the top of the head is above the nose, over the height of the nose above the shoulders."""
 
 FEWEST = 4
 """Landmarks that make a box."""
@@ -132,10 +136,12 @@ def landmark_boxes(row: Row) -> Boxes:
     presence = read_tensor(row, "presence", 4, dtype=np.float64)
     hands = read_tensor(row, "hand_landmarks", 2, HAND_POINTS, 3, dtype=np.float64)
     face = read_tensor(row, "face_landmarks", FACE_POINTS, 3, dtype=np.float64)
-    points = np.concatenate([body[..., :2], hands[..., :2].reshape(len(body), -1, 2), face[..., :2]], axis=1)
+    crown, has_crown = _crown(body)
+    points = np.concatenate([body[..., :2], crown, hands[..., :2].reshape(len(body), -1, 2), face[..., :2]], axis=1)
     counts = np.concatenate(
         [
             (body[..., 3] >= VISIBLE) & (presence[:, :1] > 0),
+            has_crown & (presence[:, :1] > 0),
             np.repeat(presence[:, 2:] > 0, HAND_POINTS, axis=1),
             np.repeat(presence[:, 1:2] > 0, FACE_POINTS, axis=1),
         ],
@@ -148,6 +154,14 @@ def landmark_boxes(row: Row) -> Boxes:
     high = np.where(counts[enough, :, None], points[enough], -np.inf).max(axis=1)
     boxes[enough] = np.concatenate([low, np.maximum(high - low, 1e-3)], axis=1)
     return boxes
+
+
+def _crown(body: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """About where the top of the head is, (T, 1, 2), for which there is no landmark; and whether it is known, (T, 1)."""
+    nose, shoulders = body[:, BODY["nose"]], body[:, [BODY["left_shoulder"], BODY["right_shoulder"]]]
+    above = CROWN * (shoulders[..., 1].mean(axis=1) - nose[:, 1])
+    crown = np.column_stack([nose[:, 0], np.clip(nose[:, 1] - above, 0, 1)])
+    return crown[:, None], ((nose[:, 3] >= VISIBLE) & (shoulders[..., 3] >= VISIBLE).all(axis=1))[:, None]
 
 
 def _tracked(row: Row, frames: int, fps: float) -> Boxes:

@@ -11,6 +11,7 @@ import pytest
 from operators.errors import RowFailure
 from operators.pose.columns import BODY_POINTS, FACE_POINTS, HAND_POINTS
 from operators.pose.person_crops import PersonCrops, landmark_boxes, person_crops
+from operators.pose.topology import BODY
 from operators.video.span_frames import pixel_box
 
 WIDTH, HEIGHT, FPS = 640, 360, 25.0
@@ -36,6 +37,7 @@ def landmark_row(frames: int = 50, box=(0.25, 0.2, 0.2, 0.6), **columns: Any) ->
     draw = np.random.default_rng(0)
     places = draw.uniform(0, 1, (BODY_POINTS, 2))
     places[:2] = (0, 0), (1, 1)
+    places[[BODY["left_shoulder"], BODY["right_shoulder"]], 1] = 0  # with the nose: no head above the box
     body = np.zeros((frames, BODY_POINTS, 4))
     body[..., :2] = np.array(box[:2]) + places * box[2:]
     body[..., 3] = 0.9
@@ -113,6 +115,15 @@ def test_hands_and_face_belong_to_the_box_and_what_is_out_of_the_picture_does_no
     row["presence"][:, [1, 3]] = 0.9
     x, y, across, down = landmark_boxes(row)[0]
     np.testing.assert_allclose([x, y, x + across, y + down], [0.25, 0.05, 0.8, 0.9])
+
+
+def test_the_top_of_the_head_belongs_to_the_box():
+    row = landmark_row()
+    row["body_landmarks"][:, [BODY["left_shoulder"], BODY["right_shoulder"]], 1] = 0.28
+    x, y, across, down = landmark_boxes(row)[0]
+    np.testing.assert_allclose([x, y, x + across, y + down], [0.25, 0.2 - 0.75 * 0.08, 0.45, 0.8], atol=1e-9)
+    row["body_landmarks"][:, BODY["nose"], 3] = 0.1
+    assert landmark_boxes(row)[0][1] > 0.2
 
 
 def test_nobody_anywhere_fails_the_row():

@@ -83,6 +83,7 @@ def row(path: Path, index: int = 0, **columns: Any) -> dict[str, Any]:
     draw = np.random.default_rng(index)
     places = draw.uniform(0, 1, (BODY_POINTS, 2))
     places[:2] = (0, 0), (1, 1)
+    places[[11, 12], 1] = 0  # shoulders as high as the nose: no head above the box
     body = np.zeros((FRAMES, BODY_POINTS, 4), np.float16)
     body[..., :2] = np.array(BOX[:2]) + places * BOX[2:]
     body[..., 3] = 0.9
