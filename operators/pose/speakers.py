@@ -124,7 +124,6 @@ class SplitSpeakers(SplitShots):
         poses = PoseLandmarker(self._bundle() or pose_bundle(), settings.min_pose_score, MOST_BODIES)
         model, score = settings.yolo.model, settings.yolo.min_score
         self._find = PeopleFinder(faces, poses, PersonDetector(Path(model), score) if model else None)
-        self._rules = Rules(**settings.model_dump(include=set(Rules.__dataclass_fields__)))
 
     def _bundle(self) -> bytes | None:
         return read_bundle(Path(self.settings.pose_bundle)) if self.settings.pose_bundle else None
@@ -162,7 +161,8 @@ class SplitSpeakers(SplitShots):
             return
         seen = [self._find(decode(sample.jpeg)) for sample in shot.samples]
         found = people(seen, [sample.time for sample in samples], 1 / self.settings.samples_per_second)
-        for span in split(begin, end, samples, found, self._rules):
+        rules = Rules(**self.settings.model_dump(include=set(Rules.__dataclass_fields__)))
+        for span in split(begin, end, samples, found, rules):
             kept = span.subjects if span.reason is None else ()
             names = speakers.name(
                 [
