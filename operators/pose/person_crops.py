@@ -157,7 +157,7 @@ def landmark_boxes(row: Row) -> Boxes:
 
 
 def _crown(body: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """About where the top of the head is, (T, 1, 2), for which there is no landmark; and whether it is known, (T, 1)."""
+    """About where the top of the head is (T, 1, 2), which has no landmark, and whether that is known (T, 1)."""
     nose, shoulders = body[:, BODY["nose"]], body[:, [BODY["left_shoulder"], BODY["right_shoulder"]]]
     above = CROWN * (shoulders[..., 1].mean(axis=1) - nose[:, 1])
     crown = np.column_stack([nose[:, 0], np.clip(nose[:, 1] - above, 0, 1)])
