@@ -119,11 +119,13 @@ class Motion:
         wide = pushed.transpose(1, 2).reshape(batch, 6, 3 * joints)
         pairs = self._columns.mT @ wide  # rows: the upper joint, columns: the lower one
         upper = self.above.repeat_interleave(3, 0).repeat_interleave(3, 1)
-        strict = upper & ~upper.mT
-        turned = torch.where(upper, pairs, 0.0) + torch.where(strict, pairs, 0.0).mT
-        shifted = wide[:, 3:]  # (B, 3, 3 J)
-        top = torch.cat([turned, shifted.mT], -1)
-        return torch.cat([top, torch.cat([shifted, carried[:, 0, 3:, 3:]], -1)], -2)
+        found = pairs.new_empty(batch, 3 * joints + 3, 3 * joints + 3)
+        turned = found[:, :-3, :-3]
+        turned[:] = (pairs * (upper & ~upper.mT)).mT
+        turned += pairs.mul_(upper)
+        found[:, -3:, :-3], found[:, :-3, -3:] = wide[:, 3:], wide[:, 3:].mT
+        found[:, -3:, -3:] = carried[:, 0, 3:, 3:]
+        return found
 
     def pulled(self, forces: Tensor) -> Tensor:
         """Σ JᵀF over the points, (B, 3 J + 3, K), where F is `forces` (B, N, 3, K)."""
@@ -136,11 +138,11 @@ def shape_derivative(tree: Tree, posed: Posed, basis: Tensor, joint: Tensor, mar
     """How points move with the shape: (B, N, 3, K) metres per unit of each of K shape parameters.
 
     Args:
-        basis: change of each joint's offset with the parameters, (J, 3, K); the root stays.
+        basis: change of each joint's offset with the parameters, (B or 1, J, 3, K); the root stays.
         joint: the joint of each point, (N).
-        marker_basis: change of each point's offset in its joint's frame, (N, 3, K).
+        marker_basis: change of each point's offset in its joint's frame, (B or 1, N, 3, K).
     """
     moved = posed.turns.new_zeros(*posed.places.shape, basis.shape[-1])
     for joints, parents in tree.levels:
-        moved[:, joints] = moved[:, parents] + posed.turns[:, parents] @ basis[joints]
+        moved[:, joints] = moved[:, parents] + posed.turns[:, parents] @ basis[:, joints]
     return moved[:, joint] + posed.turns[:, joint] @ marker_basis

@@ -99,5 +99,5 @@ def test_the_shape_derivative_is_the_derivative(seed):
         return Markers(markers.joint, markers.offset + (marker_basis @ shape)[None]).places(moved)
 
     expected = torch.autograd.functional.jacobian(placed, torch.zeros(5, dtype=torch.float64))
-    found = kinematics.shape_derivative(BODY, posed, basis, markers.joint, marker_basis)
+    found = kinematics.shape_derivative(BODY, posed, basis[None], markers.joint, marker_basis[None])
     torch.testing.assert_close(found, expected)

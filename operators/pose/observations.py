@@ -1,0 +1,160 @@
+"""What the landmarks of several clips say, padded to one batch of tensors for the fit.
+
+The camera's frame: x to the right of the picture, y down, z away from the camera, metres. World landmarks
+are taken to be turned as this camera is: MediaPipe sees a crop, so that people far from the picture's
+middle are turned by up to the angle of their line of sight, which is left as it is. Needs torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from operators.contract import Row
+from operators.pose.anchors import FACE_INDEX
+from operators.pose.columns import BODY_POINTS, FACE_POINTS, HAND_POINTS
+from operators.pose.crop_cameras import Picture
+from operators.pose.skeleton import DIGITS
+from operators.pose.topology import FACE, HAND
+from operators.tensors import read_tensor
+
+UNSEEN, SEEN = 0.3, 0.7
+"""Visibilities at which a body landmark starts to count and counts in full."""
+
+BACKWARDS = -0.3
+"""Sine of the angle out of the palm at which the fingers' mean direction is no hand's."""
+
+HAND_SPAN = 1e-3
+"""Metres; a hand whose points lie closer together was not measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observations:
+    """C clips of at most T frames. Weights are 0 where there is nothing, 1 for what was seen well.
+
+    `real` bool (C, T): frames that the clip has. `world` (C, T, 33, 3) metres and `image` (C, T, 33, 2) as x/z
+    and y/z, both with `body_weight` (C, T, 33). `hand_world` (C, T, 2, 21, 3) and `hand_image` (C, T, 2, 21, 2)
+    with `hand_weight` (C, T, 2). `face` (C, T, 7, 3) as x/z, y/z and depth in the same unit, and `lips`
+    (C, T, 2, 2), the upper and the lower one as x/z and y/z, with `face_weight` (C, T). `pixel` (C) is the size in
+    focal lengths of a 1,000th of the picture's longer side, `fps` (C) frames per second.
+    """
+
+    real: Tensor
+    world: Tensor
+    image: Tensor
+    body_weight: Tensor
+    hand_world: Tensor
+    hand_image: Tensor
+    hand_weight: Tensor
+    face: Tensor
+    lips: Tensor
+    face_weight: Tensor
+    pixel: Tensor
+    fps: Tensor
+
+    def at(self, frames: Tensor) -> Observations:
+        """The observations of some frames of each clip, (C, S) indices."""
+        clips = torch.arange(len(frames), device=frames.device)[:, None]
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Observations(
+            **{name: value[clips, frames] if value.ndim > 1 else value for name, value in values.items()}
+        )
+
+    def between(self, frames: slice) -> Observations:
+        """The observations of a run of frames."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Observations(**{name: value[:, frames] if value.ndim > 1 else value for name, value in values.items()})
+
+    def to(self, device: torch.device) -> Observations:
+        """The same on another device."""
+        return Observations(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
+
+def read_observations(row: Row, picture: Picture) -> dict[str, NDArray[np.float32]]:
+    """One clip's arrays by the names of `Observations`, first axis frames. Raises `RowFailure` for other shapes."""
+    body = read_tensor(row, "body_landmarks", BODY_POINTS, 4)
+    presence = np.nan_to_num(read_tensor(row, "presence", 4))
+    frames = len(presence)
+    ramp = np.clip((np.nan_to_num(body[..., 3]) - UNSEEN) / (SEEN - UNSEEN), 0, 1)
+    hands = read_tensor(row, "hand_world", 2, HAND_POINTS, 3)
+    measured = np.linalg.norm(np.ptp(np.nan_to_num(hands), axis=2), axis=-1) > HAND_SPAN
+    face = _rays(picture, read_tensor(row, "face_landmarks", FACE_POINTS, 3))
+    arrays = {
+        "world": read_tensor(row, "body_world", BODY_POINTS, 3),
+        "image": _rays(picture, body[..., :2]),
+        "body_weight": ramp * (presence[:, :1] > 0),
+        "hand_world": hands,
+        "hand_image": _rays(picture, read_tensor(row, "hand_landmarks", 2, HAND_POINTS, 3)[..., :2]),
+        "hand_weight": presence[:, 2:] * (measured & ~_bent_backwards(np.nan_to_num(hands))),
+        "face": face[:, list(FACE_INDEX)],
+        "lips": face[:, [FACE["upper_lip"], FACE["lower_lip"]], :2],
+        "face_weight": presence[:, 1],
+    }
+    for name, array in arrays.items():
+        if len(array) != frames:
+            raise ValueError(f"{name} has {len(array)} frames, presence {frames}")
+    return _finite(arrays)
+
+
+def _rays(picture: Picture, shares: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Points (…, 2 or 3) in shares of the picture as x/z, y/z and, where given, depth in the same unit."""
+    rays = shares * np.array([picture.width, picture.height, picture.width][: shares.shape[-1]])
+    rays[..., :2] -= picture.middle
+    return (rays / picture.focal).astype(np.float32)
+
+
+def _finite(arrays: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """Landmarks that are no numbers weigh nothing."""
+    for weight, values in (
+        ("body_weight", ("world", "image")),
+        ("hand_weight", ("hand_world", "hand_image")),
+        ("face_weight", ("face", "lips")),
+    ):
+        for name in values:
+            fine = np.isfinite(arrays[name])
+            axes = tuple(range(arrays[weight].ndim, fine.ndim))
+            arrays[weight] = arrays[weight] * fine.all(axis=axes)
+            arrays[name] = np.nan_to_num(arrays[name], posinf=0, neginf=0)
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
+
+
+def _bent_backwards(hands: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether hands (T, 2, 21, 3) bend their fingers to the back of the hand: (T, 2).
+
+    MediaPipe takes one hand for the other at times, its palm for its back and the little finger for the
+    thumb. What it says of such a hand is no measurement.
+    """
+    wrist = hands[:, :, HAND["wrist"]]
+    normal = np.cross(hands[:, :, HAND["index_mcp"]] - wrist, hands[:, :, HAND["pinky_mcp"]] - wrist)
+    normal *= np.array([-1.0, 1.0], np.float32)[:, None]  # out of the palm
+    fingers = [f"{digit}_" for digit in DIGITS if digit != "thumb"]
+    bones = np.stack([hands[:, :, HAND[f + "tip"]] - hands[:, :, HAND[f + "mcp"]] for f in fingers], axis=2)
+    lengths = np.linalg.norm(bones, axis=-1) * np.linalg.norm(normal, axis=-1)[..., None]
+    return (np.einsum("thfc,thc->thf", bones, normal) / np.maximum(lengths, 1e-9)).mean(2) < BACKWARDS
+
+
+def batch(
+    clips: Sequence[dict[str, NDArray[np.float32]]], pictures: Sequence[Picture], fps: Sequence[float]
+) -> Observations:
+    """Several clips of `read_observations` padded to the longest."""
+    longest = max(len(clip["face_weight"]) for clip in clips)
+
+    def padded(name: str) -> Tensor:
+        arrays = [
+            np.pad(clip[name], [(0, longest - len(clip[name]))] + [(0, 0)] * (clip[name].ndim - 1)) for clip in clips
+        ]
+        return torch.from_numpy(np.stack(arrays))
+
+    lengths = torch.tensor([len(clip["face_weight"]) for clip in clips])
+    pixels = [max(picture.width, picture.height) / 1000 / picture.focal for picture in pictures]
+    return Observations(
+        real=torch.arange(longest)[None] < lengths[:, None],
+        pixel=torch.tensor(pixels, dtype=torch.float32),
+        fps=torch.tensor(list(fps), dtype=torch.float32),
+        **{name: padded(name) for name in clips[0]},
+    )
