@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +16,7 @@ from operators import contract, networks
 from operators.columns import select
 from operators.contract import Media, Resources, Row
 from operators.errors import ConfigurationError
+from operators.models.digests import file_digest
 from operators.pose.bundles import pose_bundle, read_bundle
 from operators.pose.columns import PEOPLE
 from operators.pose.landmarkers import FaceDetectors, PoseLandmarker
@@ -55,6 +55,11 @@ class SplitSpeakers(SplitShots):
     in these samples, and every shot is cut into spans of one verdict: a person who can be used, or the
     reason for the drop. The spans of a video tile it. With `people=2` a kept span is two rows, `person`
     left and right, that name each other in `partner_clip_id`.
+
+    `drop_reason` of a span: low_resolution, no_person, one_person (two are wanted), two_people,
+    several_people, person_hidden (there, but not seen: behind another, or missed), person_too_small,
+    upper_body_hidden, facing_away, hands_hidden, person_changed and positions_changed (between two spans
+    that are kept), too_short.
 
     Columns of motion are those of the shot that the span lies in. `have` maps clip indices to spans as in
     `SplitShots`; people are looked for again, since who is who depends on all earlier spans.
@@ -229,6 +234,6 @@ def _cut(shot: Clip, begin: Moment, end: Moment, samples: Sequence[int], index: 
 
 def _digest(path: str, setting: str) -> str:
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+        return file_digest(Path(path))[:12]
     except OSError as problem:
         raise ConfigurationError(f"{setting} cannot be read: {problem}") from problem

@@ -157,7 +157,8 @@ class SplitShots(Operator):
         return {"record": "clip", **columns, "extra": row.get("extra"), "provenance": provenance, "error": None}
 
     def _author(self, columns: Row) -> dict[str, str]:
-        author = f"{self.name}/{self.version}" + (f"@{self.revision()}" if self.revision() else "")
+        revision = self.revision()
+        author = f"{self.name}/{self.version}" + (f"@{revision}" if revision else "")
         return {name: author for name, value in columns.items() if value is not None}
 
 

@@ -24,6 +24,7 @@ from operators.video.shots import SplitShots
 from pipeline.chain import check
 from store.schema import to_table
 from tests.operators.video.conftest import FilmStudio
+from tests.tiny.detector import HIGH, write_detector
 
 FPS = 25
 ADA = np.ascontiguousarray(data.astronaut()[..., ::-1])  # BGR; her wrists are hardly seen
@@ -301,6 +302,21 @@ def test_files_of_models_are_checked_and_change_the_fingerprint(tmp_path: Path):
     assert before != plain.fingerprint()
     network.write_bytes(b"other")
     assert given.fingerprint() != before
+
+
+def test_an_optional_detector_finds_people_whom_the_other_networks_do_not(studio: FilmStudio, tmp_path: Path):
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra: models)")
+    frame = np.full((360, 640, 3), 114, np.uint8)
+    frame[140:180, 280:320] = (0, 0, 255)  # a red square, in BGR
+    frames = [frame] * 60
+    film = studio.make(frames, "square.mp4")
+    network = write_detector(tmp_path / "tiny.onnx")
+    operator = SplitSpeakers(SplitSpeakers.Settings.model_validate({"yolo": {"model": str(network)}}), isolate=False)
+    operator.setup()
+    [clip], _ = rows_of(operator, film)
+    assert (clip["people"], clip["drop_reason"]) == (1, "upper_body_hidden")
+    assert clip["person_height"] == pytest.approx(HIGH * 2 / 360, abs=0.02)  # the network sees it at half size
 
 
 REAL = {
