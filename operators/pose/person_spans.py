@@ -9,6 +9,7 @@ the last good sample and the first bad one belongs to the dropped span.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -125,14 +126,15 @@ def split(begin: Moment, end: Moment, samples: Sequence[Moment], people: Sequenc
 
 def judge(samples: Sequence[Moment], people: Sequence[Person], rules: Rules) -> list[Verdict]:
     """A verdict for every sample. Kept runs begin and end with samples that are good by themselves."""
-    there = [tuple(n for n, person in enumerate(people) if person.is_there(k)) for k in range(len(samples))]
+    count, times = len(samples), [sample.time for sample in samples]
+    there = [tuple(n for n, person in enumerate(people) if person.is_there(k)) for k in range(count)]
+    middles = [(boxes[:, 0] + boxes[:, 2] / 2).tolist() for boxes in (p.boxes(range(count)) for p in people)]
     verdicts, alone = [], []
-    for k, now in enumerate(samples):
-        around = [
-            j for j, other in enumerate(samples) if abs(other.time - now.time) <= AROUND and there[j] == there[k]
-        ]
-        alone.append(_verdict(people, there[k], k, [k], rules))
-        verdicts.append(_verdict(people, there[k], k, around, rules))
+    for k, now in enumerate(times):
+        near = range(bisect_left(times, now - AROUND), bisect_right(times, now + AROUND))
+        who = tuple(sorted(there[k], key=lambda n: middles[n][k]))
+        alone.append(_verdict(people, who, [k], rules))
+        verdicts.append(_verdict(people, who, [j for j in near if there[j] == there[k]], rules))
     for run in _runs(verdicts):
         if verdicts[run[0]].reason is None:
             for k in _loose_ends(run, alone):
@@ -154,16 +156,14 @@ def _loose_ends(run: Sequence[int], alone: Sequence[Verdict]) -> list[int]:
     return [k for k in run if not first <= k <= last]
 
 
-def _verdict(
-    people: Sequence[Person], there: tuple[int, ...], now: int, around: Sequence[int], rules: Rules
-) -> Verdict:
-    if len(there) != rules.people:
-        return Verdict({0: "no_person", 1: "one_person", 2: "two_people"}.get(len(there), "several_people"))
-    for number in there:
+def _verdict(people: Sequence[Person], who: tuple[int, ...], around: Sequence[int], rules: Rules) -> Verdict:
+    if len(who) != rules.people:
+        return Verdict({0: "no_person", 1: "one_person", 2: "two_people"}.get(len(who), "several_people"))
+    for number in who:
         flaw = _flaw([people[number].sightings.get(sample) for sample in around], rules)
         if flaw is not None:
             return Verdict(flaw)
-    return Verdict(None, tuple(sorted(there, key=lambda number: people[number].box(now).centre)))
+    return Verdict(None, who)
 
 
 def _flaw(seen: Sequence[Figure | None], rules: Rules) -> str | None:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from operators.pose.landmarkers import Box
 from operators.pose.person_figures import Figure
@@ -62,12 +63,19 @@ class Person:
         """Whether the person is in the picture at this sample, seen or not."""
         return self.first <= sample <= self.last or sample in self.also
 
-    def box(self, sample: int) -> Box:
-        """The box at this sample, interpolated between sightings; a face's own box only where no body was seen."""
+    def boxes(self, samples: Sequence[int]) -> NDArray[np.float64]:
+        """Boxes at these samples, float64 (N, 4): x, y, width, height; interpolated between sightings.
+
+        Where a body was seen at any time, sightings of the face alone do not count.
+        """
         known = [n for n, figure in self.sightings.items() if figure.height is not None] or list(self.sightings)
         boxes = [self.sightings[n].box for n in known]
-        edges = ([b.x for b in boxes], [b.y for b in boxes], [b.width for b in boxes], [b.height for b in boxes])
-        return Box(*(float(np.interp(sample, known, values)) for values in edges))
+        edges = np.array([(box.x, box.y, box.width, box.height) for box in boxes])
+        return np.column_stack([np.interp(samples, known, edges[:, edge]) for edge in range(4)])
+
+    def box(self, sample: int) -> Box:
+        """The box at this sample."""
+        return Box(*(float(edge) for edge in self.boxes([sample])[0]))
 
 
 def people(samples: Sequence[Sequence[Figure]], times: Sequence[float], step: float) -> list[Person]:

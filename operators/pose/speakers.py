@@ -199,11 +199,11 @@ def _measures(span: Span, person: Person | None, samples: Sequence[Moment]) -> R
         "hands_share": 0.0,
     }
     if person is not None:
-        boxes = [person.box(k) if person.is_there(k) else None for k in span.samples]
-        edges = [(b.x, b.y, b.width, b.height) if b is not None else (np.nan,) * 4 for b in boxes]
+        boxes = person.boxes(span.samples).astype(np.float32)
+        boxes[[not person.is_there(k) for k in span.samples]] = np.nan
         about |= {
             "person_height": span.height(person),
-            "track_boxes": np.array(edges, np.float32),
+            "track_boxes": boxes,
             "face_share": span.share(person, has_face),
             "upper_body_share": span.share(person, shows_upper_body),
             "hands_share": span.share(person, shows_hands),
