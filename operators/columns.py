@@ -110,8 +110,8 @@ AUDIO = (
 SPEECH = (
     _field("speech_spans", pa.list_(_floats), "s", "[start, end] of voice activity, from the clip's start"),
     _field("transcript", pa.string(), "", "words spoken; untrusted text"),
-    _field("words", pa.list_(STRUCTS["word"]), "s", "words with times from the clip's start and confidence 0–1"),
-    _field("transcript_quality", pa.string(), "", "low | high; null without speech"),
+    _field("words", pa.list_(STRUCTS["word"]), "s", "words with times from the clip's start, confidence 0–1 if heard"),
+    _field("transcript_quality", pa.string(), "", "low | high | given (by the manifest); null without speech"),
     _field("language", pa.string(), "", "language of the speech as a BCP 47 tag; null where unknown"),
 )
 

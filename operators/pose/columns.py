@@ -65,13 +65,13 @@ LANDMARKS = (
     _field("hand_world", per_frame(_half, 2, HAND_POINTS, 3), "m", "left, right, each about its own centre"),
     _field("face_landmarks", per_frame(_half, FACE_POINTS, 3), "share", "x, y, z (as x)"),
     _field("blendshapes", per_frame(_half, BLENDSHAPES), "0–1", "ARKit's; null without MediaPipe's own bundle"),
-    _field("presence", per_frame(_half, 4), "0–1", "body, face, left hand, right hand: score, 0 where not found"),
+    _field("presence", per_frame(_half, 4), "0–1", "body, face, left and right hand; 0: not found, low: a doubtful hand"),
 )
 
 SPEECH = (
     _field("phonemes", pa.list_(STRUCTS["phoneme"]), "s", "ARPAbet, from the clip's start; `word` counts `words`"),
     _field("alignment", pa.string(), "", "what aligned words and phonemes: pocketsphinx | mfa"),
-    _field("speech_snr", _single, "dB", "level of the speech over that of the pauses; null where there are none"),
+    _field("speech_snr", _single, "dB", "level of the speech over the quietest tenth of the clip; null without voices"),
     _field("diarization", pa.list_(STRUCTS["turn"]), "s", "who speaks when; null without a diarization backend"),
     _field("mouth_speech", _single, "−1–1", "correlation of the mouth's opening with the voice; null if not seen"),
 )
