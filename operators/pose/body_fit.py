@@ -27,7 +27,7 @@ FACE_SPREAD = (0.008, 0.008, 0.012)
 IMAGE_SPREAD = 3.0
 """Standard deviation of a landmark on the picture, thousandths of its longer side."""
 
-KNUCKLE_WORTH = 0.25
+KNUCKLE_WORTH = 0.1
 """Weight of the body's landmarks of the hand, which are coarse, against that of its others."""
 
 COVERED_WORTH = 0.1

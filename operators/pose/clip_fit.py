@@ -31,7 +31,7 @@ from operators.pose.topology import BODY
 KEY_FRAMES = 48
 """Frames of a clip, evenly spread, that its proportions are fitted on."""
 
-KEY_STEPS, BODY_STEPS, FINGER_STEPS = 12, 10, 8
+KEY_STEPS, BODY_STEPS, FINGER_STEPS = 12, 10, 6
 
 WINDOW, OVERLAP = 1024, 64
 """Frames that are fitted together, and more on both sides that are fitted and not kept."""

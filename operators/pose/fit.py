@@ -21,13 +21,13 @@ DAMPING = 1e-3
 EASIER, HARDER = 0.2, 6.0
 """Damping relative to the diagonal at the start, and its factors after a step that helped and one that did not."""
 
-ENOUGH = 1e-2
+ENOUGH = 2e-2
 """A step that lowers the cost by less than this share ends the fit of a clip."""
 
 FLOOR = 1.0
 """Added to every diagonal: 1/rad² or 1/m², nothing beside one landmark, enough where there is none."""
 
-ROUNDS = 12
+ROUNDS = 16
 """Of conjugate gradients in each step."""
 
 
@@ -91,11 +91,11 @@ def _normal(problem: Problem, state: State, precision: Tensor | None) -> Normal:
 
 
 def _step(problem: Problem, normal: Normal, damping: Tensor, precision: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    matrix = _raised(normal.matrix, damping)
+    extra = damping[:, None, None] * normal.matrix.diagonal(dim1=-2, dim2=-1) + FLOOR
     if problem.unevenness is not None and precision is None:
-        inside = temporal.triples(problem.real).to(matrix.dtype)
-        return temporal.solve(matrix, normal.gradient, problem.unevenness, inside, ROUNDS), None
-    factor = torch.linalg.cholesky_ex(matrix)[0]
+        inside = temporal.triples(problem.real).to(extra.dtype)
+        return temporal.solve(normal.matrix, extra, normal.gradient, problem.unevenness, inside, ROUNDS), None
+    factor = torch.linalg.cholesky_ex(normal.matrix + torch.diag_embed(extra))[0]
     right = normal.gradient[..., None]
     if precision is None:
         return torch.cholesky_solve(right, factor)[..., 0], None
@@ -106,13 +106,6 @@ def _step(problem: Problem, normal: Normal, damping: Tensor, precision: Tensor |
     raised = reduced + torch.diag_embed(damping[:, None] * normal.shape_matrix.diagonal(dim1=-2, dim2=-1))
     shape = torch.linalg.solve(raised, rest)
     return (alone - coupling @ shape[:, None])[..., 0], shape[..., 0]
-
-
-def _raised(matrix: Tensor, damping: Tensor) -> Tensor:
-    raised = matrix.clone()
-    diagonal = raised.diagonal(dim1=-2, dim2=-1)
-    diagonal += damping[:, None, None] * diagonal + FLOOR
-    return raised
 
 
 def _moved(state: State, step: Tensor, shape: Tensor | None) -> State:

@@ -50,5 +50,5 @@ def jaw_angles(
     if coupling is None:
         found = right[..., 0] / blocks[..., 0, 0]
     else:
-        found = temporal.solve(blocks, right, coupling, temporal.triples(observed.real).to(head.dtype), ROUNDS)[..., 0]
+        found = temporal.solve(blocks, 0.0, right, coupling, temporal.triples(observed.real).to(head.dtype), ROUNDS)[..., 0]
     return found.clamp(0, float(LIMITS.high[jaw, 0])), weight / (weight + prior)

@@ -101,9 +101,10 @@ class Motion:
         lever = cross_matrices(posed.places - origin) @ posed.turns
         self.screws = torch.cat([posed.turns, lever], -2)  # (B, J, 6, 3)
         self._columns = self.screws.transpose(1, 2).reshape(batch, 6, 3 * joints)
-        reach = cross_matrices(points - origin)
-        eye = torch.eye(3, dtype=points.dtype, device=points.device).expand_as(reach)
-        self.twists = torch.cat([-reach, eye], -1)  # (B, N, 3, 6): a point's velocity under a twist
+        self.reach = points - origin
+        across = cross_matrices(self.reach)
+        eye = torch.eye(3, dtype=points.dtype, device=points.device).expand_as(across)
+        self.twists = torch.cat([-across, eye], -1)  # (B, N, 3, 6): a point's velocity under a twist
 
     def jacobian(self) -> Tensor:
         """The Jacobian of the points by the unknowns, (B, N, 3, 3 J + 3)."""
@@ -113,7 +114,10 @@ class Motion:
     def information(self, weight: Tensor) -> Tensor:
         """Σ JᵀAJ over the points, (B, 3 J + 3, 3 J + 3), where A is `weight`, symmetric (B, N, 3, 3)."""
         batch, joints = self.screws.shape[:2]
-        own = self.twists.mT @ (weight @ self.twists)
+        reach = self.reach[:, :, None]
+        turned = torch.linalg.cross(weight, reach.expand_as(weight))  # A [x]×
+        double = torch.linalg.cross(turned.mT, reach.expand_as(weight)).mT  # −[x]× A [x]×
+        own = torch.cat([torch.cat([double, -turned.mT], -1), torch.cat([-turned, weight], -1)], -2)
         carried = (self.below @ own.flatten(-2)).unflatten(-1, (6, 6))  # of each joint's subtree, (B, J, 6, 6)
         pushed = carried @ self.screws  # (B, J, 6, 3)
         wide = pushed.transpose(1, 2).reshape(batch, 6, 3 * joints)
@@ -131,6 +135,17 @@ class Motion:
         """Σ JᵀF over the points, (B, 3 J + 3, K), where F is `forces` (B, N, 3, K)."""
         own = self.twists.mT @ forces  # (B, N, 6, K)
         carried = (self.below @ own.flatten(-2)).unflatten(-1, own.shape[-2:])
+        return torch.cat([(self.screws.mT @ carried).flatten(1, 2), carried[:, 0, 3:]], 1)
+
+    def drift(self, weight: Tensor, groups: Tensor) -> Tensor:
+        """Σ Jᵀ·diag(weight) over the points of each group, (B, 3 J + 3, 3 M).
+
+        `weight` is (B, N, 3), by coordinate; `groups` (M, N) is 1 where a point belongs to a group.
+        """
+        batch, joints = self.screws.shape[:2]
+        own = (weight[..., None] * self.twists).mT.flatten(-2)  # (B, N, 18)
+        members = (groups[:, None] * self.below).flatten(0, 1)  # (M J, N)
+        carried = (members @ own).view(batch, -1, joints, 6, 3).permute(0, 2, 3, 1, 4).flatten(-2)
         return torch.cat([(self.screws.mT @ carried).flatten(1, 2), carried[:, 0, 3:]], 1)
 
 

@@ -19,15 +19,14 @@ from operators.contract import Row
 from operators.pose.anchors import FACE_INDEX
 from operators.pose.columns import BODY_POINTS, FACE_POINTS, HAND_POINTS
 from operators.pose.crop_cameras import Picture
-from operators.pose.skeleton import DIGITS
-from operators.pose.topology import FACE, HAND
+from operators.pose.topology import FACE
 from operators.tensors import read_tensor
 
 UNSEEN, SEEN = 0.3, 0.7
 """Visibilities at which a body landmark starts to count and counts in full."""
 
-BACKWARDS = -0.3
-"""Sine of the angle out of the palm at which the fingers' mean direction is no hand's."""
+DOUBTFUL = 0.5
+"""Presence below which a hand is not used: MediaPipe takes it for the other one, its palm for its back."""
 
 HAND_SPAN = 1e-3
 """Metres; a hand whose points lie closer together was not measured."""
@@ -90,7 +89,7 @@ def read_observations(row: Row, picture: Picture) -> dict[str, NDArray[np.float3
         "body_weight": ramp * (presence[:, :1] > 0),
         "hand_world": hands,
         "hand_image": _rays(picture, read_tensor(row, "hand_landmarks", 2, HAND_POINTS, 3)[..., :2]),
-        "hand_weight": presence[:, 2:] * (measured & ~_bent_backwards(np.nan_to_num(hands))),
+        "hand_weight": presence[:, 2:] * (measured & (presence[:, 2:] >= DOUBTFUL)),
         "face": face[:, list(FACE_INDEX)],
         "lips": face[:, [FACE["upper_lip"], FACE["lower_lip"]], :2],
         "face_weight": presence[:, 1],
@@ -121,21 +120,6 @@ def _finite(arrays: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.floa
             arrays[weight] = arrays[weight] * fine.all(axis=axes)
             arrays[name] = np.nan_to_num(arrays[name], posinf=0, neginf=0)
     return {name: array.astype(np.float32) for name, array in arrays.items()}
-
-
-def _bent_backwards(hands: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether hands (T, 2, 21, 3) bend their fingers to the back of the hand: (T, 2).
-
-    MediaPipe takes one hand for the other at times, its palm for its back and the little finger for the
-    thumb. What it says of such a hand is no measurement.
-    """
-    wrist = hands[:, :, HAND["wrist"]]
-    normal = np.cross(hands[:, :, HAND["index_mcp"]] - wrist, hands[:, :, HAND["pinky_mcp"]] - wrist)
-    normal *= np.array([-1.0, 1.0], np.float32)[:, None]  # out of the palm
-    fingers = [f"{digit}_" for digit in DIGITS if digit != "thumb"]
-    bones = np.stack([hands[:, :, HAND[f + "tip"]] - hands[:, :, HAND[f + "mcp"]] for f in fingers], axis=2)
-    lengths = np.linalg.norm(bones, axis=-1) * np.linalg.norm(normal, axis=-1)[..., None]
-    return (np.einsum("thfc,thc->thf", bones, normal) / np.maximum(lengths, 1e-9)).mean(2) < BACKWARDS
 
 
 def batch(

@@ -43,11 +43,12 @@ def counts(inside: Tensor) -> Tensor:
     return pad(inside, (2, 0)) + 4 * pad(inside, (1, 1)) + pad(inside, (0, 2))
 
 
-def solve(blocks: Tensor, right: Tensor, weight: Tensor, inside: Tensor, rounds: int) -> Tensor:
-    """x of (blocks + weight · differencesᵀ · differences) x = right, by conjugate gradients.
+def solve(blocks: Tensor, extra: Tensor | float, right: Tensor, weight: Tensor, inside: Tensor, rounds: int) -> Tensor:
+    """x of (blocks + extra + weight · differencesᵀ · differences) x = right, by conjugate gradients.
 
     Args:
-        blocks: (C, T, D, D), positive definite.
+        blocks: (C, T, D, D), positive definite with what is added.
+        extra: for the diagonal, (C, T, D) or a number.
         right: (C, T, D).
         weight: of second differences, (C or 1, 1, D).
         inside: 1 where three frames belong together, else 0, (C, T − 2).
@@ -58,10 +59,10 @@ def solve(blocks: Tensor, right: Tensor, weight: Tensor, inside: Tensor, rounds:
     coupled = weight * inside[..., None]
 
     def times(x: Tensor) -> Tensor:
-        return (blocks @ x[..., None])[..., 0] + spread(coupled * differences(x))
+        return (blocks @ x[..., None])[..., 0] + extra * x + spread(coupled * differences(x))
 
     own = blocks.clone()
-    own.diagonal(dim1=-2, dim2=-1).add_(weight * counts(inside)[..., None])
+    own.diagonal(dim1=-2, dim2=-1).add_(weight * counts(inside)[..., None] + extra)
     factor = torch.linalg.cholesky_ex(own.reshape(clips * frames, size, size))[0]
     inverse = torch.cholesky_inverse(factor).view_as(own)
 

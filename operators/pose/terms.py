@@ -113,24 +113,20 @@ def data_terms(problem: Problem, state: State, *, free_shape: bool = False) -> N
     body, points = posed(problem, state)
     cloud_force, cloud_weight, sums, cloud_cost = _clouds(problem, points)
     pull, push, image_cost = _image(problem, points)
-    weight = torch.diag_embed(cloud_weight) + push
-    forces = [(cloud_force + pull)[..., None]]
-    members = problem.clouds.shape[0]
-    if members:
-        own = torch.diag_embed(cloud_weight)[..., None, :] * problem.clouds.T[:, None, :, None]  # (B, N, 3, M, 3)
-        forces.append(own.flatten(-2))
+    weight, force = torch.diag_embed(cloud_weight) + push, (cloud_force + pull)[..., None]
     derivative = _by_shape(problem, body) if free_shape else points.new_zeros(*points.shape, 0)
-    forces.append(weight @ derivative)
+    weighed = weight @ derivative
     motion = Motion(problem.tree, body, problem.joint, points)
-    pulled = motion.pulled(torch.cat(forces, -1))
-    matrix = motion.information(weight)
-    gradient, tied, cross = pulled[..., 0], pulled[..., 1 : 1 + 3 * members], pulled[..., 1 + 3 * members :]
+    matrix, pulled = motion.information(weight), motion.pulled(torch.cat([force, weighed], -1))
+    gradient, cross = pulled[..., 0], pulled[..., 1:]
     flat = derivative.flatten(1, 2)  # (B, 3 N, K)
-    shape_matrix, shape_gradient = flat.mT @ forces[-1].flatten(1, 2), flat.mT @ forces[0].flatten(1, 2)
-    if members:
+    shape_matrix, shape_gradient = flat.mT @ weighed.flatten(1, 2), flat.mT @ force.flatten(1, 2)
+    if len(problem.clouds):  # what the clouds' own places take away
+        tied = motion.drift(cloud_weight, problem.clouds)
         loose = tied / sums.clamp_min(1e-9)[:, None]
         matrix.baddbmm_(loose, tied.mT, alpha=-1)
-        carried = forces[1].flatten(1, 2).mT @ flat  # of each cloud as a whole, (B, 3 M, K)
+        moved = problem.clouds @ (cloud_weight[..., None] * derivative).flatten(2)  # (B, M, 3 K)
+        carried = moved.view(len(flat), 3 * len(problem.clouds), flat.shape[-1])
         cross = cross - loose @ carried
         shape_matrix = shape_matrix - carried.mT @ (carried / sums.clamp_min(1e-9)[..., None])
     kept = slice(None) if problem.base is None else slice(0, -3)

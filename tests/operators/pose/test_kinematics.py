@@ -82,6 +82,9 @@ def test_wrenches_give_the_same_normal_equations_as_rows(seed):
         motion.information(weight), torch.einsum("bnxd,bnxy,bnye->bde", rows, weight, rows), atol=1e-9, rtol=1e-9
     )
     torch.testing.assert_close(motion.pulled(forces), torch.einsum("bnxd,bnxk->bdk", rows, forces))
+    groups, scale = torch.tensor([[1.0] * 4 + [0.0] * 5, [0.0] * 4 + [1.0] * 5]).double(), draw(2, 9, 3)
+    wanted = torch.einsum("bnxd,bnx,mn->bdmx", rows, scale, groups).flatten(2)
+    torch.testing.assert_close(motion.drift(scale, groups), wanted)
 
 
 @settings(max_examples=10, deadline=None)

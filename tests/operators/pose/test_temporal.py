@@ -51,7 +51,7 @@ def test_the_coupled_system_is_solved(frames):
     right = torch.randn(2, frames, 4, dtype=torch.float64)
     weight = torch.tensor([1.0, 5.0, 0.0, 20.0], dtype=torch.float64)[None, None]
     inside = temporal.triples(real).to(torch.float64)
-    found = temporal.solve(blocks, right, weight, inside, 60)
+    found = temporal.solve(blocks - 1.5 * torch.eye(4).double(), 1.5, right, weight, inside, 60)
     for clip in range(2):
         whole = torch.block_diag(*blocks[clip])
         if frames > 2:
