@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from operators.errors import MissingExtra
 from operators.pose.bundles import Task, gives_blendshapes
 from operators.pose.landmarkers import quiet
-from operators.pose.topology import BODY, FACE_POINTS
+from operators.pose.topology import BLENDSHAPE_NAMES, BODY, FACE_POINTS
 
 UPPER_BODY = BODY["right_wrist"] + 1  # points: head, shoulders, arms
 
@@ -60,7 +60,10 @@ class Hand:
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """`points` 68×3 as a body's, in the order of `topology.FACE_POINTS`; `blendshapes`: 52, or None."""
+    """`points` 68×3 as a body's, in the order of `topology.FACE_POINTS`.
+
+    `blendshapes`: 52 from 0 to 1 in the order of `topology.BLENDSHAPE_NAMES`, or None.
+    """
 
     points: Floats
     blendshapes: Floats | None
@@ -174,8 +177,10 @@ def _face(points: Any, blendshapes: Any) -> Face:
     chosen = _xyz([points[index] for index in FACE_POINTS])
     if blendshapes is None:
         return Face(chosen, None)
-    scores = [category.score for category in blendshapes]
-    return Face(chosen, np.array(scores, np.float32))
+    scores = np.zeros(len(BLENDSHAPE_NAMES), np.float32)
+    for category in blendshapes:
+        scores[category.index] = category.score
+    return Face(chosen, scores)
 
 
 def _xyz(points: Any) -> Floats:

@@ -22,6 +22,7 @@ from operators.pose.bundles import MEMBERS, face_bundle, pose_bundle
 from operators.pose.landmarks import Landmarks, LandmarksSettings, Track
 from operators.pose.topology import BODY, FACE
 from operators.video.shots import SplitShots
+from tests.operators.pose.blendshape_network import bundle_with_blendshapes
 from tests.operators.pose.moving_photograph import CANVAS, MOTIONS, back, film, photograph, placed
 from tests.operators.video.conftest import FilmStudio
 
@@ -206,6 +207,21 @@ def test_bundles_may_be_files_and_name_their_columns(tmp_path: Path, moved: Row,
     assert same(row, found)
     assert operator.revision().startswith("mediapipe-0.10.21+pose-")
     assert operator.fingerprint() != Landmarks().fingerprint()
+
+
+def test_a_face_bundle_with_their_network_gives_blendshapes(tmp_path: Path, moved: Row, found: Row) -> None:
+    path = tmp_path / "face_landmarker.task"
+    path.write_bytes(bundle_with_blendshapes())
+    operator = Landmarks(LandmarksSettings(face_bundle=str(path)), isolate=False)
+    operator.setup()
+    [row] = operator([moved])
+    assert np.array_equal(row["face_landmarks"], found["face_landmarks"])
+    assert row["blendshapes"].shape == (FRAMES, 52) and row["blendshapes"].dtype == np.float16
+    x, y = row["blendshapes"][:, 0::2].astype(float), row["blendshapes"][:, 1::2].astype(float)
+    face = found["face_landmarks"][..., :2].astype(float) * CANVAS
+    forehead = 0.4 * np.ptp(face, axis=1)  # above the brows there is none of the 68 points
+    low, high = face.min(axis=1) - forehead, face.max(axis=1)
+    assert ((low[:, :1] < x) & (x < high[:, :1]) & (low[:, 1:] < y) & (y < high[:, 1:])).all()
 
 
 def test_a_file_that_is_no_bundle_is_named_before_the_run(tmp_path: Path) -> None:

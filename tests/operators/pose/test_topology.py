@@ -52,6 +52,13 @@ def test_parts_of_the_face_lie_in_mediapipes_parts(part: slice, theirs: str):
     assert set(topology.FACE_POINTS[part]) <= known
 
 
+def test_blendshapes_are_mediapipes():
+    faces = pytest.importorskip("mediapipe.tasks.python.vision.face_landmarker")
+    ours = [name.strip("_").lower() for name in topology.BLENDSHAPE_NAMES]
+    assert [shape.name.replace("_", "").lower() for shape in faces.Blendshapes] == ours
+    assert len(ours) == columns.BLENDSHAPES
+
+
 def test_mirroring_twice_changes_nothing():
     mirror = topology.FACE_MIRROR
     assert sorted(mirror) == list(range(columns.FACE_POINTS))
