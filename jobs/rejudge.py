@@ -93,12 +93,15 @@ def _configuration(run: RunRecord, options: argparse.Namespace) -> Configuration
 
 def _operators(run: RunRecord) -> Sequence[type[Operator]]:
     """The classes that made the run. Raises `ConfigurationError` where this version does not have them."""
-    from jobs.mmtrail import MMTRAIL
+    from jobs.registry import JOBS, job_named
 
     names = [operator.name for operator in run.operators]
     if TIERS not in names:
-        raise ConfigurationError(f"the run of {run.job} gave no tiers: its operators are {', '.join(names)}")
-    for preset in MMTRAIL.presets.values() if run.job == MMTRAIL.name else ():
+        raise ConfigurationError(
+            f"the run of {run.job} gave no tiers: its operators are {', '.join(names)}. To change what else drops "
+            "clips, start a new run with --reuse: it runs only what changed"
+        )
+    for preset in job_named(run.job).presets.values() if run.job in JOBS else ():
         classes = preset.operators()
         if [kind.name for kind in classes] == names:
             return classes

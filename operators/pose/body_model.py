@@ -246,7 +246,7 @@ def _skinning() -> Any:
     try:
         from smplx.lbs import lbs
     except ImportError as problem:
-        raise MissingExtra("smplx", "gestures") from problem
+        raise MissingExtra("smplx", "smplx") from problem
     return lbs
 
 
