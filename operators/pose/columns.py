@@ -65,13 +65,13 @@ LANDMARKS = (
     _field("hand_world", per_frame(_half, 2, HAND_POINTS, 3), "m", "left, right, each about its own centre"),
     _field("face_landmarks", per_frame(_half, FACE_POINTS, 3), "share", "x, y, z (as x)"),
     _field("blendshapes", per_frame(_half, BLENDSHAPES), "0–1", "ARKit's; null without MediaPipe's own bundle"),
-    _field("presence", per_frame(_half, 4), "0–1", "body, face, left and right hand; 0: not found, low: a doubtful hand"),
+    _field("presence", per_frame(_half, 4), "0–1", "body, face, left, right hand; 0: not found, low: doubtful"),
 )
 
 SPEECH = (
     _field("phonemes", pa.list_(STRUCTS["phoneme"]), "s", "ARPAbet, from the clip's start; `word` counts `words`"),
     _field("alignment", pa.string(), "", "what aligned words and phonemes: pocketsphinx | mfa"),
-    _field("speech_snr", _single, "dB", "level of the speech over the quietest tenth of the clip; null without voices"),
+    _field("speech_snr", _single, "dB", "level of the speech over the clip's quietest tenth; null without voice"),
     _field("diarization", pa.list_(STRUCTS["turn"]), "s", "who speaks when; null without a diarization backend"),
     _field("mouth_speech", _single, "−1–1", "correlation of the mouth's opening with the voice; null if not seen"),
 )
@@ -81,7 +81,7 @@ POSES = (
     _field("raw_transl", per_frame(_single, 3), "m", "of the root in the camera's frame, before smoothing"),
     _field("expression", pa.list_(pa.list_(_single)), "", "[T, E] coefficients of `expression_basis`"),
     _field("expression_basis", pa.string(), "", "arkit | smplx; null without an expression"),
-    _field("betas", pa.list_(_single), "", "SMPL-X shape, one for the clip; null without a body model file"),
+    _field("betas", pa.list_(_single), "", "SMPL-X shape, one for the clip; null where nothing tells it"),
     _field("rest_joints", pa.list_(_single), "m", "[55 × 3] joints of the person in the rest pose"),
     _field("body_model", pa.string(), "", "generic, or the body model file's name and gender"),
     _field("camera", STRUCTS["camera"], "px", "pinhole camera of the displayed picture, one for the clip"),

@@ -156,7 +156,7 @@ def _build(body: dict[str, Any], blobs: list[bytes]) -> Event:
         body["audio"] = blobs.pop() if body.pop("has_sound") else None
         shown = len(blobs) - len(body["samples"])
         body["samples"] = tuple(
-            Sample(*place, jpeg) for place, jpeg in zip(body["samples"], blobs[shown:], strict=True)
+            Sample(position, time, jpeg) for (position, time), jpeg in zip(body["samples"], blobs[shown:], strict=True)
         )
         body["keyframes"] = tuple(blobs[:shown])
         body["keyframe_times"] = tuple(body["keyframe_times"])
