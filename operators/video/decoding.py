@@ -34,7 +34,7 @@ from operators.video.span_pass import SpanOptions
 CHILD = "operators.video.decoder"
 
 POLL_SECONDS = 0.1
-"""How often the child's memory and CPU time are looked at while nothing comes from it."""
+"""How often the child's memory and CPU time are looked at."""
 
 _PIPE_BYTES = 1 << 20
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
@@ -156,6 +156,7 @@ class DecodingProcess:
         process = _process(child.pid)
         cpu_before = _cpu_seconds(process)
         quiet = 0.0
+        checked = float("-inf")
         while True:
             asked = time.monotonic()
             ready, _, _ = select.select([pipe], [], [], POLL_SECONDS)
@@ -168,7 +169,9 @@ class DecodingProcess:
                 raise self._death(child)
             quiet = 0.0
             buffer += data
-            self._check(child, process, cpu_before, quiet)
+            if asked - checked >= POLL_SECONDS:
+                checked = asked
+                self._check(child, process, cpu_before, quiet)
             try:
                 yield from unpack(buffer)
             except (ValueError, KeyError, TypeError) as problem:
