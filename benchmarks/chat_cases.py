@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from benchmarks import model_weights
 from benchmarks.model_cases import Case
 from benchmarks.model_weights import Size
@@ -22,7 +24,7 @@ from operators.errors import RowFailure, RushesError
 from operators.language.fused import ModelFusion
 from operators.language.prompts import data, fusion, scene
 from operators.language.scene import SceneCaption
-from operators.models.chat import ChatAnswer, ChatRequest, picture
+from operators.models.chat import ChatAnswer, ChatRequest
 from operators.models.chat_operator import ChatOperator, Unusable
 from operators.models.vllm_engine import SHUTDOWN_SECONDS, import_vllm
 
@@ -169,10 +171,10 @@ class FusionCase(ChatCase):
 
 
 def _conversation(request: ChatRequest) -> list[dict[str, Any]]:
-    """Messages as `LLM.chat` takes them, their pictures decoded."""
+    """Messages as `LLM.chat` takes them."""
     messages = []
     for message in request.messages:
-        pictures = [{"type": "image_pil", "image_pil": picture(jpeg, request.image_side)} for jpeg in message.images]
+        pictures = [{"type": "image_pil", "image_pil": Image.fromarray(picture)} for picture in message.images]
         content = [*pictures, {"type": "text", "text": message.text}] if pictures else message.text
         messages.append({"role": message.role, "content": content})
     return messages

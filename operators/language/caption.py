@@ -16,14 +16,16 @@ from operators.language import phrases
 from operators.video import camera
 from operators.video.colours import main_colours
 from operators.video.quality import brightness
-from operators.video.stills import RGB, stills
+from operators.video.stills import RGB, shrink, stills
+
+SIDE = 320  # px, longer side of the frames that are measured; colours, light and camera need no more
 
 
 class StatedCaption(ClipOperator):
     """Puts a clip's measures into plain sentences; `objects` holds only what a detector found."""
 
     name = "caption"
-    version = 2
+    version = 3
     reads = (
         "keyframes", "people", "faces", "person_position", "person_scale", "brightness", "contrast", "colourfulness",
         "ocr_score", "of_score", "motion_residual", "pan_x", "pan_y", "zoom", "video_fps",
@@ -34,12 +36,20 @@ class StatedCaption(ClipOperator):
     )
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
-        return [{**stated(clip), "frame_caption": frame_sentences(clip)} for clip in clips]
+        rows = []
+        for clip in clips:
+            frames = small(stills(clip))
+            rows.append({**stated(clip, frames), "frame_caption": frame_sentences(clip, frames)})
+        return rows
 
 
-def stated(clip: Row) -> Row:
-    """All of the columns but the frames' captions. Raises `RowFailure` (decode) for keyframes that are none."""
-    frames = stills(clip)
+def small(frames: Sequence[RGB]) -> list[RGB]:
+    """Keyframes as the measures here take them: each of these shrinks what it is given, and a 720p frame at length."""
+    return [shrink(frame, long_side=SIDE) for frame in frames]
+
+
+def stated(clip: Row, frames: Sequence[RGB]) -> Row:
+    """All of the columns but the frames' captions, for a clip and its keyframes, `small`."""
     colours = main_colours(frames)
     certain, moves = camera_moves(clip, frames)
     return {
@@ -53,9 +63,8 @@ def stated(clip: Row) -> Row:
     }
 
 
-def frame_sentences(clip: Row) -> list[str]:
-    """One sentence on each keyframe."""
-    frames = stills(clip)
+def frame_sentences(clip: Row, frames: Sequence[RGB]) -> list[str]:
+    """One sentence on each keyframe, `small`."""
     faces = counted_faces(clip) or [None] * len(frames)
     return [frame_sentence(frame, found) for frame, found in zip(frames, faces, strict=True)]
 

@@ -12,11 +12,12 @@ from operators.columns import select
 from operators.contract import PROVENANCE, Resources, Row, tuning
 from operators.errors import RowFailure
 from operators.language.answer_checks import Given, style_faults
-from operators.language.caption import StatedCaption, stated
+from operators.language.caption import StatedCaption, small, stated
 from operators.language.prompts.scene import INSTRUCTIONS, MOST_OBJECTS, UNCLEAR, scene_request
 from operators.language.quotation import one_line
 from operators.models.chat import ChatAnswer, ChatRequest
 from operators.models.chat_operator import ChatOperator, ChatSettings, Unusable
+from operators.video.stills import RGB, WORKING_SIDE, quickly_shrunk, stills
 
 QWEN2_VL = "Qwen/Qwen2-VL-2B-Instruct@895c3a49bc3fa70a340399125c650a463535e71c"
 
@@ -40,7 +41,10 @@ class SceneCaptionSettings(ChatSettings):
         default=("hq",), description="tiers that the model describes; the others keep the stated caption"
     )
     image_side: int = Field(
-        default=768, ge=56, le=2048, description="longer side in pixels at which keyframes are shown; never enlarged"
+        default=768,
+        ge=56,
+        le=WORKING_SIDE,
+        description="longer side in pixels at which keyframes are shown; never enlarged",
     )
     instructions: str = Field(
         default="",
@@ -69,6 +73,7 @@ class SceneCaption(ChatOperator):
     """
 
     name = "caption"
+    version = 2
     reads = (*StatedCaption.reads, "tier", "screen_text")
     writes = select("caption", "view_scale", "movement", "speed", "dominant_colours", "objects", "background")
     Settings = SceneCaptionSettings
@@ -76,24 +81,27 @@ class SceneCaption(ChatOperator):
     shows_pictures = KEYFRAMES
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row | RowFailure]:
-        results: list[Row | RowFailure] = [_measured(clip) for clip in clips]
-        asked = [
-            place
-            for place, clip in enumerate(clips)
-            if clip.get("tier") in self.settings.tiers and not isinstance(results[place], RowFailure)
-        ]
-        requests = [self._request(clips[place], results[place]) for place in asked]
+        results: list[Row | RowFailure] = []
+        asked: list[int] = []
+        requests: list[ChatRequest] = []
+        for place, clip in enumerate(clips):
+            try:
+                frames = stills(clip)  # once for both: decoding is most of what a clip costs beside the model
+            except RowFailure as problem:
+                results.append(problem)
+                continue
+            measured = _measured(clip, frames)
+            results.append(measured)
+            if clip.get("tier") in self.settings.tiers:
+                asked.append(place)
+                requests.append(self._request(clip, measured, frames))
         for place, found in zip(asked, self.ask(requests, self._judged), strict=True):
             results[place] = _joined(results[place], found)
         return results
 
-    def _request(self, clip: Row, measured: Any) -> ChatRequest:
-        return scene_request(
-            [bytes(jpeg) for jpeg in clip["keyframes"]][:KEYFRAMES],
-            facts_of(clip, measured),
-            instructions=self.settings.instructions,
-            image_side=self.settings.image_side,
-        )
+    def _request(self, clip: Row, measured: Row, frames: Sequence[RGB]) -> ChatRequest:
+        shown = [quickly_shrunk(frame, self.settings.image_side) for frame in frames[:KEYFRAMES]]
+        return scene_request(shown, facts_of(clip, measured), instructions=self.settings.instructions)
 
     def _judged(self, place: int, answer: ChatAnswer) -> Row:
         """The columns of an answer. Raises `Unusable`."""
@@ -126,11 +134,8 @@ def facts_of(clip: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _measured(clip: Row) -> Row | RowFailure:
-    try:
-        columns = stated(clip)
-    except RowFailure as problem:
-        return problem
+def _measured(clip: Row, frames: Sequence[RGB]) -> Row:
+    columns = stated(clip, small(frames))
     return {**columns, PROVENANCE: {name: STATED for name, value in columns.items() if value is not None}}
 
 

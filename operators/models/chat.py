@@ -7,26 +7,27 @@ HTTP, are safe to call from several threads at once, and are the faster the more
 
 from __future__ import annotations
 
-import io
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from PIL import Image
+import numpy as np
+from numpy.typing import NDArray
 
-from operators.errors import ErrorKind, RowFailure
+from operators.errors import RowFailure
 
-MOST_PIXELS = 8192 * 8192  # of a picture, before it is shrunk
+Picture = NDArray[np.uint8]
+"""Shape (height, width, 3), RGB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChatMessage:
-    """One turn: JPEG pictures, shown in order, then a text."""
+    """One turn: pictures, shown in order as large as they are, then a text."""
 
     role: Literal["system", "user", "assistant"]
     text: str
-    images: tuple[bytes, ...] = ()
+    images: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +35,11 @@ class ChatRequest:
     """What one clip asks. Always answered greedily (temperature 0).
 
     `schema` is a JSON schema that the answer is made to fit, token by token (guided decoding).
-    `image_side` is the longer side in pixels at which pictures are shown; smaller ones are not enlarged.
     """
 
     messages: tuple[ChatMessage, ...]
     max_tokens: int
     schema: Mapping[str, Any] | None = None
-    image_side: int = 768
     seed: int = 0
 
 
@@ -62,26 +61,9 @@ class ChatEngine(ABC):
     def complete(self, requests: Sequence[ChatRequest]) -> list[ChatResult]:
         """One result per request, in order.
 
-        A request that cannot be answered (a broken picture, a prompt over the model's length, a refusal
-        by the server) gives a `RowFailure` in its place. Raises `EngineError` where nothing can be
-        answered any more.
+        A request that cannot be answered (a prompt over the model's length, a refusal by the server) gives
+        a `RowFailure` in its place. Raises `EngineError` where nothing can be answered any more.
         """
 
     def close(self) -> None:
         """Free what the engine holds; it cannot be used afterwards."""
-
-
-def picture(jpeg: bytes, side: int) -> Image.Image:
-    """A JPEG as an RGB picture whose longer side has at most `side` pixels. Raises `RowFailure` (decode, refused)."""
-    try:
-        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as stored:
-            if stored.width * stored.height > MOST_PIXELS:
-                raise RowFailure(ErrorKind.REFUSED, f"a picture of {stored.width}×{stored.height} px is too large")
-            stored.draft("RGB", (min(side, stored.width), min(side, stored.height)))
-            shown = stored.convert("RGB")
-    except RowFailure:
-        raise
-    except Exception as problem:  # Pillow raises OSError, SyntaxError, ValueError and its own for bad bytes
-        raise RowFailure(ErrorKind.DECODE, f"keyframe is not a whole JPEG: {problem}") from problem
-    shown.thumbnail((side, side), Image.Resampling.BICUBIC)
-    return shown

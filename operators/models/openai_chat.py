@@ -14,8 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
+from PIL import Image
+
 from operators.errors import ConfigurationError, EngineError, ErrorKind, MissingExtra, RowFailure
-from operators.models.chat import ChatAnswer, ChatEngine, ChatMessage, ChatRequest, ChatResult, picture
+from operators.models.chat import ChatAnswer, ChatEngine, ChatMessage, ChatRequest, ChatResult, Picture
 
 RETRIES = 8  # about 40 s of waiting that doubles from 0.5 s to 8 s; for lost connections, 408, 409, 429, 5xx
 TIMEOUT = 600.0  # s for one answer
@@ -89,7 +91,7 @@ class OpenAIChat(ChatEngine):
     def _one(self, request: ChatRequest) -> ChatResult:
         openai = self._openai
         try:
-            messages = [_message(message, request.image_side) for message in request.messages]
+            messages = [_message(message) for message in request.messages]
             return self._asked(request, messages)
         except RowFailure as problem:
             return problem
@@ -136,14 +138,14 @@ class OpenAIChat(ChatEngine):
         return words.replace(self._key, "…") if self._key != NO_KEY else words
 
 
-def _message(message: ChatMessage, side: int) -> dict[str, Any]:
+def _message(message: ChatMessage) -> dict[str, Any]:
     if not message.images:
         return {"role": message.role, "content": message.text}
-    pictures = [{"type": "image_url", "image_url": {"url": _data_url(jpeg, side)}} for jpeg in message.images]
+    pictures = [{"type": "image_url", "image_url": {"url": _data_url(picture)}} for picture in message.images]
     return {"role": message.role, "content": [*pictures, {"type": "text", "text": message.text}]}
 
 
-def _data_url(jpeg: bytes, side: int) -> str:
+def _data_url(picture: Picture) -> str:
     shown = io.BytesIO()
-    picture(jpeg, side).save(shown, "JPEG", quality=JPEG_QUALITY)
+    Image.fromarray(picture).save(shown, "JPEG", quality=JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(shown.getvalue()).decode("ascii")

@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from operators.errors import EngineError, ErrorKind, MissingExtra, RowFailure
-from operators.models.chat import ChatAnswer, ChatRequest, ChatResult, picture
+from operators.models.chat import ChatAnswer, ChatRequest, ChatResult
 from operators.models.leash import Leash
 
 ENVIRONMENT = {
@@ -107,9 +109,8 @@ class VllmEngine:
 
     def complete(self, requests: Sequence[ChatRequest]) -> list[ChatResult | None]:
         """One result per request, in order; None for those without an answer when the engine died."""
-        pictures = [_pictures(request) for request in requests]  # decoded here: threads of the caller, not the loop
         self._answered = max(self._answered, time.monotonic())
-        waiting = asyncio.run_coroutine_threadsafe(self._all(requests, pictures), self._loop)
+        waiting = asyncio.run_coroutine_threadsafe(self._all(requests), self._loop)
         while not waiting.done():
             wait([waiting], timeout=LOOK)
             if time.monotonic() - self._answered > self.options.patience:
@@ -141,14 +142,12 @@ class VllmEngine:
         manager = self._llm.engine_core.resources.engine_manager
         return [process.pid for process in manager.processes] if manager else []
 
-    async def _all(self, requests: Sequence[ChatRequest], pictures: Sequence[Any]) -> list[ChatResult | None]:
-        return list(await asyncio.gather(*map(self._one, requests, pictures)))
+    async def _all(self, requests: Sequence[ChatRequest]) -> list[ChatResult | None]:
+        return list(await asyncio.gather(*map(self._one, requests)))
 
-    async def _one(self, request: ChatRequest, pictures: list[list[Any]] | RowFailure) -> ChatResult | None:
-        if isinstance(pictures, RowFailure):
-            return pictures
+    async def _one(self, request: ChatRequest) -> ChatResult | None:
         try:
-            result: ChatResult | None = await self._asked(request, pictures)
+            result: ChatResult | None = await self._asked(request)
         except RowFailure as problem:
             result = problem
         except Exception as problem:
@@ -157,9 +156,9 @@ class VllmEngine:
             self._answered = time.monotonic()
         return result
 
-    async def _asked(self, request: ChatRequest, pictures: list[list[Any]]) -> ChatAnswer:
+    async def _asked(self, request: ChatRequest) -> ChatAnswer:
         number = str(next(self._numbers))
-        prompt = await self._rendered(request, pictures)
+        prompt = await self._rendered(request)
         final = None
         async for output in self._llm.generate(prompt, _sampling(request), number):
             final = output
@@ -168,12 +167,12 @@ class VllmEngine:
         [answer] = final.outputs
         return ChatAnswer(text=answer.text, whole=answer.finish_reason == "stop")
 
-    async def _rendered(self, request: ChatRequest, pictures: list[list[Any]]) -> Any:
+    async def _rendered(self, request: ChatRequest) -> Any:
         """The prompt through the model's own chat template, tokenized, with its pictures prepared."""
         from vllm.renderers.params import ChatParams
 
         _, [prompt] = await self._llm.renderer.render_chat_async(
-            [_conversation(request, pictures)],
+            [_conversation(request)],
             ChatParams(chat_template_kwargs={"add_generation_prompt": True, "tokenize": False}),
         )
         return prompt
@@ -262,26 +261,18 @@ def _sampling(request: ChatRequest) -> Any:
     )
 
 
-def _pictures(request: ChatRequest) -> list[list[Any]] | RowFailure:
-    """The pictures of each message, decoded."""
-    try:
-        return [[picture(jpeg, request.image_side) for jpeg in message.images] for message in request.messages]
-    except RowFailure as problem:
-        return problem
-
-
-def _conversation(request: ChatRequest, pictures: list[list[Any]]) -> list[Any]:
+def _conversation(request: ChatRequest) -> list[Any]:
     return [
         {
             "role": message.role,
             "content": [
-                *({"type": "image_pil", "image_pil": image} for image in images),
+                *({"type": "image_pil", "image_pil": Image.fromarray(picture)} for picture in message.images),
                 {"type": "text", "text": message.text},
             ]
-            if images
+            if message.images
             else message.text,
         }
-        for message, images in zip(request.messages, pictures, strict=True)
+        for message in request.messages
     ]
 
 

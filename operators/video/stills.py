@@ -118,3 +118,17 @@ def shrink(rgb: RGB, *, long_side: int | None = None, short_side: int | None = N
         return rgb
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def quickly_shrunk(rgb: RGB, long_side: int) -> RGB:
+    """The frame with at most this long side in pixels, for the eyes of a model; never enlarged.
+
+    Bilinear down to one half, where every pixel still counts: a fifth of the time of area averaging, and as near
+    to bicubic as Pillow's bilinear is.
+    """
+    height, width = rgb.shape[:2]
+    scale = long_side / max(height, width)
+    if not 0.5 <= scale < 1:
+        return shrink(rgb, long_side=long_side)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from operators.models.vllm_chat import VllmChat
 
-CONTEXT = 2048
+CONTEXT = 8192  # tokens, which are bytes here: the longest prompts have 4,000
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,7 @@ def tiny_qwen2_vl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("transformers", reason="the models extra is not installed")
     from tests.tiny.qwen2_vl import write_qwen2_vl
 
-    return write_qwen2_vl(tmp_path_factory.mktemp("qwen2_vl"), context=CONTEXT)
+    return write_qwen2_vl(tmp_path_factory.mktemp("qwen2_vl"), context=CONTEXT, sight=128)
 
 
 @pytest.fixture(scope="session")

@@ -12,18 +12,25 @@ SEED = 21
 
 
 def write_qwen2_vl(
-    folder: Path, *, hidden: int = 64, layers: int = 2, context: int = 4096, recited: str | None = None
+    folder: Path,
+    *,
+    hidden: int = 64,
+    layers: int = 2,
+    context: int = 4096,
+    sight: int = 64,
+    recited: str | None = None,
 ) -> Path:
-    """A Qwen2-VL with random weights, its processor, tokenizer and template, in `folder`.
+    """A Qwen2-VL with random weights, its processor, tokenizer and template, in `folder`; heads of 32.
 
-    With `recited` it answers every prompt with that text, whatever it is shown.
+    `sight` is the width of the vision tower. With `recited` it answers every prompt with that text, whatever it is
+    shown.
     """
     import torch
 
     torch.manual_seed(SEED)
     words = recited_tokens(recited) if recited else []
     tokenizer = chat_tokenizer(words)
-    model = _model(tokenizer, 512 if recited else hidden, layers, context)
+    model = _model(tokenizer, 512 if recited else hidden, layers, context, sight)
     if recited:
         recite(model, recited_numbers(tokenizer, words))
     model.save_pretrained(folder)
@@ -32,7 +39,7 @@ def write_qwen2_vl(
     return folder
 
 
-def _model(tokenizer: Any, hidden: int, layers: int, context: int) -> Any:
+def _model(tokenizer: Any, hidden: int, layers: int, context: int, sight: int) -> Any:
     from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
     head = 32
@@ -46,7 +53,7 @@ def _model(tokenizer: Any, hidden: int, layers: int, context: int) -> Any:
         "initializer_range": SPREAD,
     }  # fmt: skip
     vision = {
-        "depth": 1, "embed_dim": 64, "num_heads": 2, "mlp_ratio": 2, "hidden_size": hidden,
+        "depth": 1, "embed_dim": sight, "num_heads": sight // head, "mlp_ratio": 2, "hidden_size": hidden,
         "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2,
     }  # fmt: skip
     config = Qwen2VLConfig(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from operators.language.prompts.data import NOTICE, as_data
-from operators.models.chat import ChatMessage, ChatRequest
+from operators.models.chat import ChatMessage, ChatRequest, Picture
 
 VIEW_SCALES = (
     "extreme close-up", "close-up", "medium close-up", "medium shot", "medium long shot", "long shot",
@@ -48,18 +48,15 @@ Say only what can be seen. Do not guess names, places, sounds or what came befor
 Where you cannot tell, write "unclear"."""
 
 
-def scene_request(
-    keyframes: Sequence[bytes], facts: Mapping[str, Any], *, instructions: str, image_side: int
-) -> ChatRequest:
+def scene_request(pictures: Sequence[Picture], facts: Mapping[str, Any], *, instructions: str) -> ChatRequest:
     """The request for one clip. `facts` hold what was measured and the text on the screen, which is untrusted."""
     system = f"{instructions or INSTRUCTIONS}\n\n{NOTICE}"
     asked = f"{as_data(facts)}\n\nDescribe the clip."
     return ChatRequest(
         messages=(
             ChatMessage(role="system", text=system),
-            ChatMessage(role="user", text=asked, images=tuple(keyframes)),
+            ChatMessage(role="user", text=asked, images=tuple(pictures)),
         ),
         max_tokens=ANSWER_TOKENS,
         schema=SCHEMA,
-        image_side=image_side,
     )

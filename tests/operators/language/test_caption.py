@@ -39,7 +39,7 @@ def test_everything_measured_is_said():
     assert row["dominant_colours"] == ["brown", "red", "black"]
     assert row["objects"] == ["person", "face", "on-screen text"]
     assert row["background"] is None
-    assert row["provenance"]["caption"] == "caption/2"
+    assert row["provenance"]["caption"] == "caption/3"
     assert "background" not in row["provenance"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -13,15 +14,17 @@ import urllib.request
 from collections.abc import Iterator
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 
 from operators.errors import ConfigurationError, EngineError, ErrorKind, RowFailure
 from operators.language.fused import ModelFusion, ModelFusionSettings
 from operators.models import openai_chat
-from operators.models.chat import ChatAnswer, ChatMessage, ChatRequest
+from operators.models.chat import ChatAnswer, ChatMessage, ChatRequest, Picture
 from operators.models.openai_chat import OpenAIChat, checked_endpoint
+from operators.video.stills import decode
 from tests.chat_server import MODEL, ChatServer, chat_server
-from tests.drawn_clips import jpeg, plain
+from tests.drawn_clips import plain
 
 pytest.importorskip("openai", reason="the models extra is not installed")
 
@@ -34,10 +37,8 @@ RECITED = {
 }
 
 
-def request(text: str = "hello", *images: bytes, schema: dict[str, object] | None = None) -> ChatRequest:
-    return ChatRequest(
-        messages=(ChatMessage(role="user", text=text, images=images),), max_tokens=32, schema=schema, image_side=64
-    )
+def request(text: str = "hello", *images: Picture, schema: dict[str, object] | None = None) -> ChatRequest:
+    return ChatRequest(messages=(ChatMessage(role="user", text=text, images=images),), max_tokens=32, schema=schema)
 
 
 @pytest.fixture
@@ -98,14 +99,19 @@ def test_a_wrong_key_or_model_fails_no_clip_and_tells_no_secret(scripted: ChatSe
     chat.close()
 
 
-def test_a_broken_picture_is_not_sent(scripted: ChatServer):
+def test_pictures_are_sent_as_jpegs_of_their_size(scripted: ChatServer):
     chat = OpenAIChat(scripted.url, MODEL)
-    broken, whole = chat.complete([request("look", b"no picture"), request("look", jpeg(plain((200, 10, 10))))])
-    assert isinstance(broken, RowFailure)
-    assert broken.kind == ErrorKind.DECODE
-    assert isinstance(whole, ChatAnswer)
+    [answer] = chat.complete([request("look", plain((200, 10, 10)), plain((10, 200, 10), 40, 30))])
+    assert isinstance(answer, ChatAnswer)
     [asked] = scripted.asked
-    assert asked["messages"][0]["content"][0]["image_url"]["url"].startswith("data:image/jpeg;base64,")
+    *sent, text = asked["messages"][0]["content"]
+    assert text == {"type": "text", "text": "look"}
+    kind, data = zip(*(part["image_url"]["url"].split(",") for part in sent), strict=True)
+    assert set(kind) == {"data:image/jpeg;base64"}
+    red, green = (decode(base64.b64decode(jpeg)) for jpeg in data)
+    assert (red.shape, green.shape) == ((90, 160, 3), (40, 30, 3))
+    assert np.abs(red.astype(int) - (200, 10, 10)).max() < 4
+    assert np.abs(green.astype(int) - (10, 200, 10)).max() < 4
     chat.close()
 
 

@@ -13,7 +13,16 @@ from PIL import Image
 from skimage import data
 
 from operators.errors import ErrorKind, RowFailure
-from operators.video.stills import MARGIN, active_picture, decode, decode_small, keyframes, shrink, stills
+from operators.video.stills import (
+    MARGIN,
+    active_picture,
+    decode,
+    decode_small,
+    keyframes,
+    quickly_shrunk,
+    shrink,
+    stills,
+)
 from tests.drawn_clips import clip, jpeg, plain
 
 
@@ -97,6 +106,20 @@ def test_shrinking_keeps_the_shape_within_a_side_and_never_enlarges(height: int,
     assert small.shape[0] <= height
     assert small.shape[1] <= width
     assert min(small.shape[:2]) >= 1
+
+
+@pytest.mark.parametrize("side", [1280, 1279, 768, 640, 500, 320])
+def test_a_picture_shrunk_quickly_is_the_same_picture(side: int):
+    frame = np.asarray(cv2.resize(data.coffee(), (1280, 720)), np.uint8)
+    quick = quickly_shrunk(frame, side)
+    assert quick.shape == (round(side * 720 / 1280), side, 3)
+    bicubic = np.asarray(Image.fromarray(frame).resize(quick.shape[1::-1], Image.Resampling.BICUBIC))
+    assert np.abs(quick.astype(int) - bicubic).mean() < 1.5
+
+
+def test_a_small_picture_is_not_enlarged():
+    frame = plain((5, 6, 7), 40, 30)
+    assert quickly_shrunk(frame, 56) is frame
 
 
 @pytest.mark.parametrize(("short_side", "height"), [(720, 720), (480, 720), (240, 360), (120, 180), (60, 90), (1, 90)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -73,11 +74,12 @@ def test_what_the_model_is_told_hangs_on_no_fact():
 
 
 def test_instructions_can_be_changed_and_keep_the_notice_on_data():
-    usual = scene_request([b"x"], {}, instructions="", image_side=99)
-    other = scene_request([b"x"], {}, instructions="Describe hats.", image_side=99)
+    shown = np.zeros((9, 16, 3), np.uint8)
+    usual = scene_request([shown], {}, instructions="")
+    other = scene_request([shown], {}, instructions="Describe hats.")
     assert other.messages[0].text.startswith("Describe hats.")
     assert other.messages[0].text.rsplit("\n\n", 1)[1] == usual.messages[0].text.rsplit("\n\n", 1)[1]
-    assert usual.messages[1].images == (b"x",)
+    assert usual.messages[1].images == (shown,)
 
 
 def test_a_tokenizer_sees_no_turn_in_hostile_text():
