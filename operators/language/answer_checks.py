@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 def _set(words: str) -> frozenset[str]:
@@ -147,7 +148,7 @@ def _form(text: str, fewest: int, most: int) -> Iterator[str]:
         yield f"it has {count} words, more than {most}"
     if text.splitlines() != [text]:
         yield "it is more than one paragraph"
-    if any(unicodedata.category(char) in UNSEEN for char in text if not char.isspace()):
+    if not text.isprintable() and any(unicodedata.category(char) in UNSEEN for char in text if not char.isspace()):
         yield "it holds characters that cannot be seen"
     if _MARKUP.search(text):
         yield "it holds markup"
@@ -177,9 +178,15 @@ def _leak(text: str, given: Given) -> Iterator[str]:
     facts, lowered = given.everything.lower(), text.lower()
     if any(mark in lowered and mark not in facts for mark in OWN_WORDS):
         yield "it speaks of its task"
-    told = set(_runs(words(given.instructions), LEAKED)) - set(_runs(words(given.everything), LEAKED))
-    if told.intersection(_runs(words(text), LEAKED)):
+    leaked = _told(given.instructions).intersection(_runs(words(text), LEAKED))
+    if leaked.difference(_runs(words(given.everything), LEAKED)):
         yield "it repeats what you were told"
+
+
+@lru_cache(maxsize=8)
+def _told(instructions: str) -> frozenset[tuple[str, ...]]:
+    """The runs of words that no answer may have; the same for every clip."""
+    return frozenset(_runs(words(instructions), LEAKED))
 
 
 def _numbers(bare: str, facts: str) -> Iterator[str]:

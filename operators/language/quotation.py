@@ -17,8 +17,10 @@ def one_line(text: str) -> str:
 
     Double quotation marks of every kind become ’, so that only `quoted` opens and closes quotations.
     """
-    kept = (" " if unicodedata.category(char) in _UNSEEN else char for char in unicodedata.normalize("NFC", text))
-    return " ".join("".join(kept).split()).translate(_DOUBLE_QUOTES)
+    plain = unicodedata.normalize("NFC", text)
+    if not plain.isprintable():
+        plain = "".join(" " if unicodedata.category(char) in _UNSEEN else char for char in plain)
+    return " ".join(plain.split()).translate(_DOUBLE_QUOTES)
 
 
 def shortened(text: str, *, words: int, characters: int) -> str:

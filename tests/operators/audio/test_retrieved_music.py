@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from operators.audio import clap  # noqa: E402
+from operators.audio import clap, retrieved_music  # noqa: E402
 from operators.audio.music import Music  # noqa: E402
 from operators.audio.music_vocabulary import CONTRASTS, GENRE, INSTRUMENT, MOOD  # noqa: E402
 from operators.audio.passages import Stretch, measure_music  # noqa: E402
@@ -23,6 +23,7 @@ from operators.audio.retrieved_music import RetrievedMusic, RetrievedMusicSettin
 from operators.audio.tags import SoundMeasures  # noqa: E402
 from operators.contract import Row  # noqa: E402
 from operators.errors import ErrorKind  # noqa: E402
+from tests.overhead import CEILING, Calls, overhead  # noqa: E402
 from tests.tiny.clap import write_clap  # noqa: E402
 
 
@@ -207,6 +208,25 @@ def test_a_default_that_names_one_commit():
     [files] = RetrievedMusic().files()
     assert files.parsed.pinned
     assert files.parsed.where == "laion/larger_clap_music_and_speech"
+
+
+def test_the_operator_costs_little_beside_its_model_and_measures(folder, studio, monkeypatch):
+    """At most a tenth of the time that a full batch takes in the model, in one call, and in the measures of `Music`.
+
+    Of the model's time nearly all is features here, which cost the same for real weights: those would only add to it.
+    """
+    made, calls = operator(folder, windows=8), Calls()
+    monkeypatch.setattr(made._model, "sounds", calls.timed(made._model.sounds))
+    monkeypatch.setattr(retrieved_music, "measure_music", calls.timed(measure_music))
+    clips = [
+        studio.clip(studio.chords(10, tempo=80 + 10 * number), music_share=1.0, speech_spans=[[3.0, 4.5]])
+        for number in range(8)
+    ]
+
+    def annotate(batch: Sequence[Row]) -> None:
+        assert all("sounds like" in row["music_caption"][0]["text"] for row in rows_of(made, batch))
+
+    assert overhead(lambda _: clips, annotate, calls) <= CEILING
 
 
 def test_real_music_under_dialogue(music, studio, shared_media):

@@ -13,7 +13,9 @@ from operators.contract import Row
 from operators.errors import ConfigurationError, EngineError
 from operators.language.fused import STATED, ModelFusion, ModelFusionSettings
 from operators.language.fusion import StatedFusion
+from operators.models.vllm_chat import VllmChat
 from tests.chat_server import MODEL, ChatServer, Reply, chat_server
+from tests.overhead import CEILING, Obedient, overhead
 
 pytest.importorskip("openai", reason="the models extra is not installed")
 
@@ -222,6 +224,61 @@ def test_a_server_that_goes_down_fails_no_clip(answering: Any, monkeypatch: pyte
     with pytest.raises(EngineError, match="down or overloaded"):
         list(operator([clip()]))
     operator.close()
+
+
+COATS = [
+    f"{shade} {pattern} {colour}"
+    for shade in ("dark", "light")
+    for pattern in ("plain", "dotted", "striped", "checked")
+    for colour in ("red", "green", "blue", "grey")
+]
+SEEN = (
+    "A woman in a {coat} coat walks through a crowded market in Lisbon while two children follow her. Stalls with "
+    "oranges and bread stand on both sides of the narrow street. The evening light lies low over the roofs, and the "
+    "camera pans slowly to the left."
+)
+SPOKEN = (
+    "and so my friends ask not what your country can do for you ask what you can do for your country and then look "
+    "around you at this market at the people who carry the bread and the oranges up the hill every morning long "
+    "before any of us is awake and who never once asked what they would get for it"
+)
+RETOLD = (
+    "A woman in a {coat} coat walks through a crowded market in Lisbon, followed by two children. Stalls of oranges "
+    "and bread line both sides of the narrow street. Low evening light lies over the roofs, and the camera pans "
+    "slowly to the left."
+)
+SOUND = (
+    " A slow piano melody plays throughout in A minor, at about 72 beats per minute, and stays calm under all that is "
+    "said. Over it, for about half of the time, a voice says “ask not what your country can do for you”, then speaks "
+    "of those who carry the bread up the hill every morning."
+)
+
+
+def test_the_operator_costs_little_beside_its_engine(llama_chat: VllmChat):
+    """At most a tenth of the engine's time, for batches of new clips and answers as long as real ones.
+
+    Here 32 prompts are answered with 160 tokens each, as many as 110 words in JSON take, in 30 to 40 ms a clip of two
+    idle cores. The default model, of 4 billion weights, makes 8 TFLOP of a prompt of 800 tokens and such an answer:
+    20 ms of a GPU that does 400 TFLOP a second, and minutes of a CPU.
+    """
+    operator = ModelFusion(ModelFusionSettings(model="/tiny"))
+    operator._chat, operator._revision = chat, _ = Obedient(llama_chat, tokens=160), "tiny@0"
+    retold = [RETOLD.format(coat=coat) for coat in COATS]
+    merged = [text + SOUND for text in retold]
+    chat.answers = [
+        json.dumps({"polish_caption": polish, "merge_caption": merge})
+        for polish, merge in zip(retold, merged, strict=True)
+    ]
+
+    def batch(number: int) -> list[Row]:
+        said = f"{SPOKEN} {number}"
+        heard = [{"word": word, "start": 0.0, "end": 0.1, "confidence": 0.9} for word in said.split()]
+        return [clip(caption=SEEN.format(coat=coat), transcript=said, words=heard) for coat in COATS]
+
+    def annotate(clips: list[Row]) -> None:
+        assert [row["merge_caption"] for row in operator(clips)] == merged
+
+    assert overhead(batch, annotate, chat.calls) <= CEILING
 
 
 def test_asking_before_the_setup_says_so():
