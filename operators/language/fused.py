@@ -29,7 +29,7 @@ STATED = f"{fusion.StatedFusion.__name__}/{fusion.StatedFusion.version}"
 
 
 class ModelFusionSettings(ChatSettings):
-    """Which language model merges the facts, and what it is told."""
+    """Which language model merges the facts, and how much it may write."""
 
     model: str = Field(
         default=QWEN3,
@@ -42,11 +42,6 @@ class ModelFusionSettings(ChatSettings):
         ge=30,
         le=400,
         description="words from which a paragraph is refused; about 100 are asked for",
-    )
-    instructions: str = Field(
-        default="",
-        max_length=8000,
-        description="what the model is told, in place of the built-in instructions; checks stay",
     )
 
 

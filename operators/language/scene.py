@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from operators.columns import select
-from operators.contract import PROVENANCE, Resources, Row, tuning
+from operators.contract import PROVENANCE, Resources, Row
 from operators.errors import RowFailure
 from operators.language.answer_checks import Given, style_faults
 from operators.language.caption import StatedCaption, small, stated
@@ -30,13 +30,12 @@ STATED = f"{StatedCaption.__name__}/{StatedCaption.version}"
 
 
 class SceneCaptionSettings(ChatSettings):
-    """Which vision-language model describes which clips, and what it is told."""
+    """Which vision-language model describes which clips, and what it sees."""
 
     model: str = Field(
         default=QWEN2_VL,
         description="vision-language model for vLLM; owner/name@commit, a folder or s3://…, or the server's name",
     )
-    max_num_seqs: int = tuning(128, ge=1, le=4096, description="requests that vLLM works on at the same time")
     tiers: tuple[Literal["hq", "visual"], ...] = Field(
         default=("hq",), description="tiers that the model describes; the others keep the stated caption"
     )
@@ -45,11 +44,6 @@ class SceneCaptionSettings(ChatSettings):
         ge=56,
         le=WORKING_SIDE,
         description="longer side in pixels at which keyframes are shown; never enlarged",
-    )
-    instructions: str = Field(
-        default="",
-        max_length=8000,
-        description="what the model is told, in place of the built-in instructions; checks stay",
     )
 
 

@@ -32,7 +32,7 @@ Value = TypeVar("Value")
 
 
 class ChatSettings(ModelSettings):
-    """Which model answers, where it runs, and how much at once."""
+    """Which model answers, what it is told, where it runs, and how much at once."""
 
     gpus: float | None = tuning(
         None, ge=0, le=64, description="GPUs of one engine; null is what the other models leave of one; none on a CPU"
@@ -53,6 +53,11 @@ class ChatSettings(ModelSettings):
     compiled: bool = tuning(True, description="compile the model at the start: a minute longer, then faster")
     load_format: Literal["auto", "dummy"] = Field(
         default="auto", description="dummy takes random weights of the real size, for benchmarks"
+    )
+    instructions: str = Field(
+        default="",
+        max_length=8000,
+        description="what the model is told, in place of the built-in instructions; checks stay",
     )
     endpoint: str | None = tuning(
         None, description="URL of a server with OpenAI's protocol that runs the model, such as http://host:8000/v1"
