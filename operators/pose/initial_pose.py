@@ -12,7 +12,7 @@ from torch import Tensor
 
 from operators.pose.anchors import FACE_RIGID, PALM
 from operators.pose.observations import Observations
-from operators.pose.rotations import across_gaps, axis_angles, matrices, nearest, swings
+from operators.pose.rotations import across_gaps, axis_angles, matrices, nearest, neighbours, swings
 from operators.pose.skeleton import BODY_JOINTS, JOINT
 from operators.pose.topology import BODY, BODY_NAMES
 
@@ -54,20 +54,18 @@ def place(points: Tensor, rays: Tensor, weight: Tensor) -> Tensor:
 
 
 def along_time(values: Tensor, weight: Tensor) -> Tensor:
-    """(C, T, …, D) in which frames without `weight` (C, T, …) lie on the line between neighbours that have some."""
-    frames = values.shape[1]
+    """(C, T, …, D) in which frames without `weight` (C, T, …) lie on the line between neighbours that have some.
+
+    Before the first and after the last of these values stand still; what was never seen stays as it is.
+    """
     seen = weight > 0
-    index = torch.arange(frames, device=values.device).view(1, -1, *[1] * (seen.ndim - 2)).expand(seen.shape)
-    before = torch.where(seen, index, -1).cummax(1).values
-    after = torch.where(seen, index, frames).flip(1).cummin(1).values.flip(1)
-    first = torch.where(before < 0, after, before).clamp(max=frames - 1)
-    last = torch.where(after >= frames, before, after).clamp(min=0)
-    share = ((index - first) / (last - first).clamp_min(1))[..., None]
+    first, last, share = neighbours(seen)
 
     def at(frame: Tensor) -> Tensor:
         return values.gather(1, frame[..., None].expand(values.shape))
 
-    return torch.where(seen[..., None], values, at(first) * (1 - share) + at(last) * share)
+    between = at(first) * (1 - share[..., None]) + at(last) * share[..., None]
+    return torch.where((seen | ~seen.any(1, keepdim=True))[..., None], values, between)
 
 
 def body(observed: Observations, points: Tensor) -> tuple[Tensor, Tensor]:

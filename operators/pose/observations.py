@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from operators.contract import Row
+from operators.errors import ErrorKind, RowFailure
 from operators.pose.anchors import FACE_INDEX
 from operators.pose.columns import BODY_POINTS, FACE_POINTS, HAND_POINTS
 from operators.pose.crop_cameras import Picture
@@ -76,28 +77,33 @@ class Observations:
 
 def read_observations(row: Row, picture: Picture) -> dict[str, NDArray[np.float32]]:
     """One clip's arrays by the names of `Observations`, first axis frames. Raises `RowFailure` for other shapes."""
-    body = read_tensor(row, "body_landmarks", BODY_POINTS, 4)
-    presence = np.nan_to_num(read_tensor(row, "presence", 4))
-    frames = len(presence)
+    body = _read(row, "body_landmarks", BODY_POINTS, 4)
+    presence = np.nan_to_num(_read(row, "presence", 4))
     ramp = np.clip((np.nan_to_num(body[..., 3]) - UNSEEN) / (SEEN - UNSEEN), 0, 1)
-    hands = read_tensor(row, "hand_world", 2, HAND_POINTS, 3)
+    ramp *= ((body[..., :2] >= 0) & (body[..., :2] <= 1)).all(-1)  # beyond the picture MediaPipe makes legs up
+    hands = _read(row, "hand_world", 2, HAND_POINTS, 3)
     measured = np.linalg.norm(np.ptp(np.nan_to_num(hands), axis=2), axis=-1) > HAND_SPAN
-    face = _rays(picture, read_tensor(row, "face_landmarks", FACE_POINTS, 3))
+    face = _rays(picture, _read(row, "face_landmarks", FACE_POINTS, 3))
     arrays = {
-        "world": read_tensor(row, "body_world", BODY_POINTS, 3),
+        "world": _read(row, "body_world", BODY_POINTS, 3),
         "image": _rays(picture, body[..., :2]),
         "body_weight": ramp * (presence[:, :1] > 0),
         "hand_world": hands,
-        "hand_image": _rays(picture, read_tensor(row, "hand_landmarks", 2, HAND_POINTS, 3)[..., :2]),
+        "hand_image": _rays(picture, _read(row, "hand_landmarks", 2, HAND_POINTS, 3)[..., :2]),
         "hand_weight": presence[:, 2:] * (measured & (presence[:, 2:] >= DOUBTFUL)),
         "face": face[:, list(FACE_INDEX)],
         "lips": face[:, [FACE["upper_lip"], FACE["lower_lip"]], :2],
         "face_weight": presence[:, 1],
     }
-    for name, array in arrays.items():
-        if len(array) != frames:
-            raise ValueError(f"{name} has {len(array)} frames, presence {frames}")
     return _finite(arrays)
+
+
+def _read(row: Row, column: str, *shape: int) -> NDArray[np.float32]:
+    values = read_tensor(row, column, *shape)
+    frames = len(row["presence"]) if row.get("presence") is not None else len(values)
+    if len(values) != frames:
+        raise RowFailure(ErrorKind.BAD_OUTPUT, f"{column} has {len(values)} frames, and presence {frames}")
+    return values
 
 
 def _rays(picture: Picture, shares: NDArray[np.float32]) -> NDArray[np.float32]:

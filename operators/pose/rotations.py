@@ -79,17 +79,25 @@ def across_gaps(rotations: Tensor, seen: Tensor) -> Tensor:
     Between two seen frames the rotation turns evenly (slerp); before the first and after the last it stands
     still; a joint that was never seen stays as it is.
     """
-    frames = rotations.shape[1]
-    index = torch.arange(frames, device=rotations.device)[None, :, None].expand(seen.shape)
-    before = torch.where(seen, index, -1).cummax(1).values
-    after = torch.where(seen, index, frames).flip(1).cummin(1).values.flip(1)
-    first = torch.where(before < 0, after, before).clamp(max=frames - 1)
-    last = torch.where(after >= frames, before, after).clamp(min=0)
-    share = (index - first) / (last - first).clamp_min(1)
+    first, last, share = neighbours(seen)
     start, end = (_at(rotations, where) for where in (first, last))
     between = start @ matrices(share[..., None] * axis_angles(start.mT @ end))
     kept = seen | ~seen.any(1, keepdim=True)
     return torch.where(kept[..., None, None], rotations, between)
+
+
+def neighbours(seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """For every frame the seen frames before and after it, and how far it is from the one to the other, 0 to 1.
+
+    `seen` is bool (C, T, …). Before the first and after the last seen frame both are that frame.
+    """
+    frames = seen.shape[1]
+    index = torch.arange(frames, device=seen.device).view(1, -1, *[1] * (seen.ndim - 2)).expand(seen.shape)
+    before = torch.where(seen, index, -1).cummax(1).values
+    after = torch.where(seen, index, frames).flip(1).cummin(1).values.flip(1)
+    first = torch.where(before < 0, after, before).clamp(max=frames - 1)
+    last = torch.where(after >= frames, before, after).clamp(min=0)
+    return first, last, (index - first) / (last - first).clamp_min(1)
 
 
 def _at(rotations: Tensor, frame: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from operators.pose.rotations import axis_angles, inverse_right_jacobian
 HUBER = 2.5
 """Standard deviations beyond which a point pulls no harder."""
 
-UPRIGHT_SPREAD = 0.4
+UPRIGHT_SPREAD = 0.3
 """Radians that a pelvis leans off the picture's vertical, standard deviation."""
 
 NEAREST = 0.1

@@ -124,9 +124,9 @@ def test_long_clips_are_fitted_in_windows_that_do_not_show(rest, monkeypatch):
     true = scene(rest, seed=6, frames=150, noisy=True)
     whole = joints_of(fitted(generic_proportions(), true))
     monkeypatch.setattr(clip_fit, "WINDOW", 60)
-    monkeypatch.setattr(clip_fit, "OVERLAP", 40)
+    monkeypatch.setattr(clip_fit, "OVERLAP", 50)
     apart = 1000 * np.linalg.norm(joints_of(fitted(generic_proportions(), true)) - whole, axis=-1)
-    assert np.median(apart) <= 0.5
+    assert np.median(apart) <= 1
     assert np.percentile(apart, 95) <= 5
 
 
