@@ -54,7 +54,9 @@ class LandmarksSettings(contract.Settings):
         default=1280, ge=256, le=4096, description="pixels; pictures with a longer side are shrunk to it"
     )
     min_body_score: float = Field(default=0.5, ge=0.1, le=1, description="score from which a body is found")
-    min_hand_score: float = Field(default=0.5, ge=0.1, le=1, description="score from which a hand is found")
+    min_hand_score: float = Field(
+        default=0.3, ge=0.1, le=1, description="score from which a hand is found, at a wrist of the body"
+    )
     min_face_score: float = Field(default=0.5, ge=0.1, le=1, description="score from which a face is found")
     pose_bundle: str | None = Field(
         default=None,
