@@ -20,7 +20,7 @@ from operators.pose.topology import BODY_NAMES, FACE
 
 Array = NDArray[np.float64]
 
-PICTURE = Picture(800, 600, 960.0)
+PICTURE = Picture(800, 800, 960.0)
 
 APART = tuple(JOINT[name] for name in ("spine1", "spine2", "spine3", "neck", "left_collar", "right_collar"))
 """Joints that no landmark marks."""

@@ -60,9 +60,9 @@ _COVERED = [[BODY[f"{side}_{name}"] for name in ("wrist", "pinky", "index", "thu
 class BodyFit:
     """Poses the problem of the body for given proportions, on one device."""
 
-    def __init__(self, proportions: Proportions, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, proportions: Proportions, device: torch.device) -> None:
         def tensor(array: np.ndarray) -> Tensor:
-            return torch.as_tensor(array, dtype=dtype, device=device)
+            return torch.as_tensor(array, dtype=torch.float32, device=device)
 
         points = body_points(proportions)
         joints = joints_from_offsets(proportions.offsets)

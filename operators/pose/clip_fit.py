@@ -87,18 +87,16 @@ class _Placed:
 
 
 class ClipFit:
-    """Fits batches of clips with given proportions, on one device."""
+    """Fits batches of clips with given proportions, on one device, in float32."""
 
-    def __init__(
-        self, proportions: Proportions, device: torch.device, dtype: torch.dtype = torch.float32, *, even: bool = True
-    ) -> None:
+    def __init__(self, proportions: Proportions, device: torch.device, *, even: bool = True) -> None:
         """`even` False fits every frame by itself, for comparison."""
 
         def tensor(array: np.ndarray) -> Tensor:
-            return torch.as_tensor(array, dtype=dtype, device=device)
+            return torch.as_tensor(array, dtype=torch.float32, device=device)
 
         self._even = even
-        self._body = BodyFit(proportions, device, dtype)
+        self._body = BodyFit(proportions, device)
         self._scaled_digits = proportions.scaled_digits
         self._offsets, self._basis = tensor(proportions.offsets), tensor(proportions.basis)
         self._precision = tensor(proportions.precision)

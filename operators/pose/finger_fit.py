@@ -34,7 +34,8 @@ FIRST = [[JOINT[f"{side}_{digit}1"] for digit in DIGITS] for side in ("left", "r
 """First joint of each digit, by side; the other two follow it."""
 
 _AFTER = [[first + bone for bone in (1, 2, 3)] for first, _ in HAND_DIGITS]
-"""MediaPipe's points of each digit after its first."""
+_POINTS = [[first] for first, _ in HAND_DIGITS], _AFTER
+"""MediaPipe's points of each digit: its first, and those after it."""
 
 
 class FingerFit:
@@ -54,17 +55,17 @@ class FingerFit:
         self._flip = flip
         hands, own = observed.hand_world, list(PALM)
         shift = (palms - hands[:, :, :, own]).mean(3)
-        points = hands[:, :, :, _AFTER] + shift[..., None, None, :]
+        first, after = ((hands[:, :, :, part] + shift[..., None, None, :]) * flip[:, None, None] for part in _POINTS)
         depth = palms[..., 2:].clamp_min(NEAREST)
         drift = (palms[..., :2] / depth - observed.hand_image[:, :, :, own]).mean(3)
         image = observed.hand_image[:, :, :, _AFTER] + drift[..., None, None, :]
-        self._points = points * flip[:, None, None]
+        self._marks, self._points = first, after  # (C, T, 2, 5, 1 and 3, 3)
         self._image = image * flip[:, None, None, :2]
         self._wrists = wrists * flip[:, :, None] * flip[:, None, :]
         self._knuckles = palms[:, :, :, 1:] * flip[:, None]
         tips = palms.new_tensor([FINGERTIPS[digit] for digit in DIGITS])
-        first = torch.tensor(FIRST, device=palms.device)
-        second, third = offsets[:, first + 1], offsets[:, first + 2]  # (C, 2, 5, 3)
+        joint = torch.tensor(FIRST, device=palms.device)
+        second, third = offsets[:, joint + 1], offsets[:, joint + 2]  # (C, 2, 5, 3)
         self._bones = torch.stack([second, third, third * tips[:, None]], 3) * flip[:, None, None]
         joints = np.array(FIRST[0])[:, None] + np.arange(3)
         self._limits = [
@@ -73,20 +74,13 @@ class FingerFit:
 
     def start(self) -> State:
         """Where the fit starts: each bone swung to where its ends were seen."""
-        seen = torch.cat([self._knuckle_marks()[..., None, :], self._points], -2).diff(dim=-2)
+        seen = torch.cat([self._marks, self._points], -2).diff(dim=-2)
         inward = self._wrists.mT[:, :, :, None, None] @ seen[..., None]
         rotations = initial_pose.fingers(inward[..., 0], self._bones[:, None])
         there = (self._observed.hand_weight > 0)[..., None].expand(-1, -1, -1, len(DIGITS) * 3)
         filled = across_gaps(rotations.flatten(3, 4).flatten(2, 3), there.flatten(2))
         trees = self._trees(filled.unflatten(2, (2, len(DIGITS), 3)))
         return State(rotations=trees, root=self._trees(self._knuckles), shape=trees.new_zeros(len(trees), 1))
-
-    def _knuckle_marks(self) -> Tensor:
-        """Where each digit's first point was seen, as the other points are given."""
-        own = [first for first, _ in HAND_DIGITS]
-        hands = self._observed.hand_world
-        shift = self._points[..., 0, :] / self._flip[:, None] - hands[:, :, :, [after[0] for after in _AFTER]]
-        return (hands[:, :, :, own] + shift) * self._flip[:, None]
 
     def problem(self, *, even: bool) -> Problem:
         """All trees, with their bones as given but for one scale each."""

@@ -50,5 +50,6 @@ def jaw_angles(
     if coupling is None:
         found = right[..., 0] / blocks[..., 0, 0]
     else:
-        found = temporal.solve(blocks, 0.0, right, coupling, temporal.triples(observed.real).to(head.dtype), ROUNDS)[..., 0]
+        inside = temporal.triples(observed.real).to(head.dtype)
+        found = temporal.solve(blocks, 0.0, right, coupling, inside, ROUNDS)[..., 0]
     return found.clamp(0, float(LIMITS.high[jaw, 0])), weight / (weight + prior)

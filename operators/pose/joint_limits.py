@@ -15,7 +15,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.pose.skeleton import DIGITS, JOINT, MIRROR, NAMES
+from operators.pose.skeleton import DIGITS, JOINT, MIRROR
 
 LIMIT_WIDTH = 0.05
 """Radians beyond a limit that count as one standard deviation."""
@@ -106,6 +106,3 @@ def beyond(poses: NDArray[np.floating]) -> NDArray[np.float64]:
     """How far each joint's axis-angle vector (…, 55, 3) lies outside its limits, radians, (…, 55)."""
     outside = poses - np.clip(poses, LIMITS.low, LIMITS.high)
     return np.linalg.norm(outside, axis=-1).astype(np.float64)
-
-
-assert len(NAMES) == len(LIMITS.mean)

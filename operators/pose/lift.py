@@ -94,7 +94,7 @@ class Lift(ModelOperator):
         try:
             from operators.pose import clip_fit, observations
         except ImportError as problem:
-            raise MissingExtra(problem.name or "roma", "models") from problem
+            raise MissingExtra(problem.name or "roma", "gestures") from problem
         self._observations: Any = observations
         self._body: BodyModel | None = None
         if self.settings.body_model is not None:

@@ -24,7 +24,7 @@ def true() -> Scene:
 
 @pytest.fixture(scope="module")
 def body() -> BodyFit:
-    return BodyFit(generic_proportions(), torch.device("cpu"), torch.float32)
+    return BodyFit(generic_proportions(), torch.device("cpu"))
 
 
 def observed(true: Scene, **columns) -> Observations:

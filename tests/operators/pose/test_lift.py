@@ -63,7 +63,7 @@ def test_rows_hold_the_declared_columns_in_the_declared_types(lifted: Row):
             assert len(value) == FRAMES and pa.from_numpy_dtype(value.dtype) == kind.value_type.value_type
             assert np.isfinite(value).all()
     assert lifted["body_model"] == "generic"
-    assert lifted["camera"] == {"focal": 960.0, "centre_x": 400, "centre_y": 300, "width": 800, "height": 600}
+    assert lifted["camera"] == {"focal": 960.0, "centre_x": 400, "centre_y": 400, "width": 800, "height": 800}
     assert len(lifted["reprojection_error"]) == FRAMES and 0 <= lifted["reprojection_median"] < 0.01
 
 
