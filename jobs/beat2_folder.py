@@ -27,7 +27,7 @@ from jobs.textgrid import Interval, textgrid
 from operators.audio.waveform import SAMPLE_RATE, read_samples
 from operators.contract import Row
 from operators.pose.beat2 import Motion, lacks, motion_of, to_beat2
-from operators.pose.frame_spans import Frames, frames_of
+from operators.pose.motion.frame_spans import Frames, frames_of
 
 COLUMNS = (
     "video_id", "video_path", "video_duration", "video_resolution", "video_fps", "clip_id", "clip_path",

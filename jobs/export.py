@@ -139,7 +139,7 @@ def _folder(path: Path) -> Path:
 def _hand_means(path: Path | None) -> NDArray[Any] | None:
     if path is None:
         return None
-    from operators.pose.body_model import BodyModel
+    from operators.pose.meshes.body_model import BodyModel
 
     return BodyModel(path).hand_means
 

@@ -17,7 +17,7 @@ from operators.errors import ConfigurationError, RowFailure
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from operators.pose.body_model import BodyModel
+    from operators.pose.meshes.body_model import BodyModel
     from store.reader import Dataset
 
 SECONDS = 20.0
@@ -118,7 +118,7 @@ def _body_model(data: Dataset) -> BodyModel | None:
     if not named or "://" in named or not path.exists():
         return None
     from operators.models.one_file import path_in
-    from operators.pose.body_model import BodyModel, body_model_files
+    from operators.pose.meshes.body_model import BodyModel, body_model_files
 
     folder = path if path.is_dir() else path.parent
     return BodyModel(path_in(folder, body_model_files("lift.body_model", named)))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from operators.contract import Row
-from operators.pose.frame_spans import Frames, frames_of
+from operators.pose.motion.frame_spans import Frames, frames_of
 
 HEIGHT = 112
 """Pixels of the panel."""

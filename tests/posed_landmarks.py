@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation
 
-from operators.pose.anchors import FACE_INDEX, FINGERTIPS, HAND_DIGITS, LIPS, PALM, body_points
 from operators.pose.columns import FACE_POINTS, HAND_POINTS, JOINTS
-from operators.pose.crop_cameras import Picture
-from operators.pose.joint_limits import LIMITS
-from operators.pose.proportions import Proportions
+from operators.pose.fitting.anchors import FACE_INDEX, FINGERTIPS, HAND_DIGITS, LIPS, PALM, body_points
+from operators.pose.fitting.joint_limits import LIMITS
+from operators.pose.fitting.proportions import Proportions
+from operators.pose.meshes.crop_cameras import Picture
 from operators.pose.skeleton import DIGITS, JOINT, PARENTS, offsets_from_joints, posed_joints
 from operators.pose.topology import BODY_NAMES, FACE
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from operators.pose.landmarkers import Box, Pose
-from operators.pose.person_figures import Figure
-from operators.pose.speaker_identity import BINS, Look
+from operators.pose.landmarking.landmarkers import Box, Pose
+from operators.pose.people.person_figures import Figure
+from operators.pose.people.speaker_identity import BINS, Look
 
 HEAD = 0.18  # of the person's height, as is everything below
 

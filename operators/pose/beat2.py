@@ -22,12 +22,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from operators.contract import Row
 from operators.errors import ConfigurationError, ErrorKind, RowFailure
-from operators.pose import resampling
-from operators.pose.body_file import EXPRESSIONS, JOINTS, SHAPES
-from operators.pose.body_model import GENERIC, gender_of
 from operators.pose.columns import BLENDSHAPES
-from operators.pose.frame_spans import Frames
-from operators.pose.npz import NUMBER, TEXT, TRUTH, Expected, Remedies, read_arrays
+from operators.pose.meshes.body_file import EXPRESSIONS, JOINTS, SHAPES
+from operators.pose.meshes.body_model import GENERIC, gender_of
+from operators.pose.meshes.npz import NUMBER, TEXT, TRUTH, Expected, Remedies, read_arrays
+from operators.pose.motion import resampling
+from operators.pose.motion.frame_spans import Frames
 from operators.tensors import read_tensor
 
 MODEL = "smplx2020"

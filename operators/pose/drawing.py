@@ -15,7 +15,7 @@ from operators.pose.topology import BODY
 from operators.tensors import read_tensor
 
 if TYPE_CHECKING:
-    from operators.pose.body_model import BodyModel
+    from operators.pose.meshes.body_model import BodyModel
 
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]

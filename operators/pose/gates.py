@@ -15,8 +15,8 @@ from operators.columns import select as standard
 from operators.contract import ClipOperator, Row
 from operators.errors import ErrorKind, RowFailure
 from operators.pose.columns import JOINTS, select
-from operators.pose.frame_spans import Frames, as_span, masked, runs, widened
-from operators.pose.plausibility import (
+from operators.pose.motion.frame_spans import Frames, as_span, masked, runs, widened
+from operators.pose.motion.plausibility import (
     ELBOWS,
     HANDS,
     PAPER_FPS,

@@ -16,8 +16,8 @@ from operators import contract, networks
 from operators.contract import ClipOperator, OpenMedia, Resources, Row, is_out_of_memory
 from operators.errors import ConfigurationError, ErrorKind, RowFailure
 from operators.pose import columns
-from operators.pose.attribution import Person, attribute
-from operators.pose.bundles import (
+from operators.pose.landmarking.attribution import Person, attribute
+from operators.pose.landmarking.bundles import (
     NETWORKS,
     Task,
     face_bundle,
@@ -26,9 +26,9 @@ from operators.pose.bundles import (
     pose_bundle,
     read_bundle,
 )
-from operators.pose.landmark_columns import landmark_columns
-from operators.pose.landmark_tracking import LandmarkTracker, Seen, TrackingOptions
-from operators.pose.landmarkers import Box
+from operators.pose.landmarking.landmark_columns import landmark_columns
+from operators.pose.landmarking.landmark_tracking import LandmarkTracker, Seen, TrackingOptions
+from operators.pose.landmarking.landmarkers import Box
 from operators.tensors import read_tensor
 from operators.video.local_media import open_local
 from operators.video.span_frames import Crop, Limits, SpanFrames, frame_count, pixel_box

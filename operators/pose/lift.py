@@ -21,11 +21,11 @@ from operators.models.device import Device, choose_device
 from operators.models.files import ModelFiles
 from operators.models.one_file import path_in
 from operators.models.operator import ModelOperator
-from operators.pose.body_model import GENERIC, BodyModel, body_model_files
 from operators.pose.columns import BLENDSHAPES, select
-from operators.pose.crop_cameras import Picture
-from operators.pose.joint_evidence import reprojection_errors
-from operators.pose.proportions import generic_proportions, model_proportions
+from operators.pose.fitting.proportions import generic_proportions, model_proportions
+from operators.pose.meshes.body_model import GENERIC, BodyModel, body_model_files
+from operators.pose.meshes.crop_cameras import Picture
+from operators.pose.meshes.joint_evidence import reprojection_errors
 from operators.pose.skeleton import joints_from_offsets
 from operators.tensors import on_grid, read_tensor
 
@@ -92,7 +92,7 @@ class Lift(ModelOperator):
     def setup(self) -> None:
         self.device = choose_device(self.settings.device)
         try:
-            from operators.pose import clip_fit, observations
+            from operators.pose.fitting import clip_fit, observations
         except ImportError as problem:
             raise MissingExtra(problem.name or "roma", "gestures") from problem
         self._observations: Any = observations

@@ -1,7 +1,8 @@
 """Mesh regressors: networks that see a crop of a person and say how an SMPL-X body stands there.
 
 The network is the user's own, exported to ONNX or TorchScript (NLF, SMPLer-X, PyMAF-X and the like; none is ours
-to give). What it has to take and to give: `operators.pose.exported_network`, `operators.pose.network_outputs`.
+to give). What it has to take and to give: `operators.pose.meshes.exported_network` and
+`operators.pose.meshes.network_outputs`.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ from operators.models.device import free_memory
 from operators.models.files import ModelFiles
 from operators.models.one_file import one_file, path_in
 from operators.models.operator import ModelOperator, ModelSettings, Precision
-from operators.pose.body_model import GENERIC, BodyModel, body_model_files
 from operators.pose.columns import BLENDSHAPES, JOINTS
-from operators.pose.crop_cameras import (
+from operators.pose.lift import NO_BODY, WORST_ERROR, Lift
+from operators.pose.meshes.body_model import GENERIC, BodyModel, body_model_files
+from operators.pose.meshes.crop_cameras import (
     Picture,
     believable,
     from_crop_translation,
     from_weak_perspective,
     sight_turns,
 )
-from operators.pose.crop_stream import CropReaders, Cut, Wanted
-from operators.pose.exported_network import NAMES, SUFFIXES, ExportedNetwork, Pictures, load_network
-from operators.pose.joint_evidence import joints_in_view, reprojection_errors
-from operators.pose.lift import NO_BODY, WORST_ERROR, Lift
-from operators.pose.network_outputs import (
+from operators.pose.meshes.crop_stream import CropReaders, Cut, Wanted
+from operators.pose.meshes.exported_network import NAMES, SUFFIXES, ExportedNetwork, Pictures, load_network
+from operators.pose.meshes.joint_evidence import joints_in_view, reprojection_errors
+from operators.pose.meshes.network_outputs import (
     PARTS,
     ROTATIONS,
     VALUES,
@@ -46,7 +47,7 @@ from operators.pose.network_outputs import (
     joint_rotations,
     numbers,
 )
-from operators.pose.person_crops import PersonCrops, person_crops
+from operators.pose.meshes.person_crops import PersonCrops, person_crops
 from operators.pose.skeleton import REST_JOINTS
 from operators.tensors import on_grid, read_tensor
 from operators.video.local_media import open_local

@@ -16,10 +16,10 @@ from operators.models.files import ModelFiles
 from operators.models.one_file import path_in
 from operators.models.operator import ModelOperator, ModelSettings
 from operators.pose.columns import JOINTS, select
-from operators.pose.frame_spans import Frames, frames_of
-from operators.pose.plausibility import odd
-from operators.pose.rotation_filter import smooth_rotations, smooth_values
-from operators.pose.smoothnet import SmoothNet, smoothnet_files
+from operators.pose.motion.frame_spans import Frames, frames_of
+from operators.pose.motion.plausibility import odd
+from operators.pose.motion.rotation_filter import smooth_rotations, smooth_values
+from operators.pose.motion.smoothnet import SmoothNet, smoothnet_files
 from operators.tensors import on_grid, read_tensor
 
 Array = NDArray[np.float64]

@@ -17,14 +17,14 @@ from operators.columns import select
 from operators.contract import Media, Resources, Row
 from operators.errors import ConfigurationError
 from operators.models.digests import file_digest
-from operators.pose.bundles import pose_bundle, read_bundle
 from operators.pose.columns import PEOPLE
-from operators.pose.landmarkers import FaceDetectors, PoseLandmarker
-from operators.pose.people_finder import PeopleFinder
-from operators.pose.person_detector import PersonDetector
-from operators.pose.person_spans import Moment, Rules, Span, has_face, shows_hands, shows_upper_body, split
-from operators.pose.person_tracks import Person, people
-from operators.pose.speaker_identity import Speakers, mean_look
+from operators.pose.landmarking.bundles import pose_bundle, read_bundle
+from operators.pose.landmarking.landmarkers import FaceDetectors, PoseLandmarker
+from operators.pose.people.people_finder import PeopleFinder
+from operators.pose.people.person_detector import PersonDetector
+from operators.pose.people.person_spans import Moment, Rules, Span, has_face, shows_hands, shows_upper_body, split
+from operators.pose.people.person_tracks import Person, people
+from operators.pose.people.speaker_identity import Speakers, mean_look
 from operators.video.events import Clip, Ended, Opened
 from operators.video.keyframes import PLACES
 from operators.video.one_pass import PassOptions

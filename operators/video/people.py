@@ -20,8 +20,8 @@ from operators.columns import select
 from operators.contract import ClipOperator, Row
 from operators.contract import Settings as OperatorSettings
 from operators.errors import ConfigurationError
-from operators.pose.bundles import pose_bundle, read_bundle
-from operators.pose.landmarkers import Box, FaceDetectors, Pose, PoseLandmarker
+from operators.pose.landmarking.bundles import pose_bundle, read_bundle
+from operators.pose.landmarking.landmarkers import Box, FaceDetectors, Pose, PoseLandmarker
 from operators.video.stills import RGB, shrink, stills
 
 LONG_SIDE = 640  # px; the networks see at most 256×256

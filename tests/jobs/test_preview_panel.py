@@ -24,8 +24,8 @@ from jobs.preview_panel import (
     _lines,
     _told,
 )
-from operators.pose.frame_spans import as_span
 from operators.pose.gates import PoseGates
+from operators.pose.motion.frame_spans import as_span
 from operators.pose.skeleton import JOINT
 from tests.talking_poses import talking_row
 

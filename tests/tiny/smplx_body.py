@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.pose.body_file import EXPRESSIONS, JOINTS, POSE_FEATURES, SHAPES, VERTICES
+from operators.pose.meshes.body_file import EXPRESSIONS, JOINTS, POSE_FEATURES, SHAPES, VERTICES
 from operators.pose.skeleton import DIGITS, PARENTS, REST_JOINTS
 
 Array = NDArray[np.float64]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from operators.pose.bundles import BLENDSHAPES, face_bundle
 from operators.pose.columns import BLENDSHAPES as COUNT
-from operators.pose.face_network import _operation, _tensor
+from operators.pose.landmarking.bundles import BLENDSHAPES, face_bundle
+from operators.pose.landmarking.face_network import _operation, _tensor
 
 POINTS = 146
 

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from operators.errors import ConfigurationError, RowFailure
 from operators.pose.beat2 import Motion, from_beat2, lacks, motion_of, to_beat2
-from operators.pose.body_model import BodyModel
+from operators.pose.meshes.body_model import BodyModel
 from operators.pose.skeleton import REST_JOINTS, posed_joints
 
 FRAMES = 7

@@ -108,7 +108,7 @@ def test_only_the_frames_that_are_asked_for_are_prepared():
 
 def test_the_mesh_of_a_body_model_lies_over_the_picture(smplx_body: Path):
     pytest.importorskip("smplx")
-    from operators.pose.body_model import BodyModel
+    from operators.pose.meshes.body_model import BodyModel
 
     body = BodyModel(smplx_body)
     clip = row(2, rest_joints=body.rest_joints().reshape(-1).astype(np.float32))

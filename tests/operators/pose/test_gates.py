@@ -13,9 +13,9 @@ from scipy.spatial.transform import Rotation
 
 from operators.contract import Row
 from operators.errors import RowFailure
-from operators.pose.frame_spans import frames_of, masked, runs
 from operators.pose.gates import PoseGates
-from operators.pose.plausibility import UPPER_BODY
+from operators.pose.motion.frame_spans import frames_of, masked, runs
+from operators.pose.motion.plausibility import UPPER_BODY
 from operators.pose.skeleton import JOINT, NAMES
 from store.schema import to_table
 from tests.talking_poses import FACING_CAMERA, talking_row

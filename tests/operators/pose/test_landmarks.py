@@ -18,7 +18,7 @@ pytest.importorskip("mediapipe", reason="mediapipe is not installed (extra: lite
 from operators.contract import Row
 from operators.errors import ConfigurationError
 from operators.pose import columns
-from operators.pose.bundles import MEMBERS, face_bundle, pose_bundle
+from operators.pose.landmarking.bundles import MEMBERS, face_bundle, pose_bundle
 from operators.pose.landmarks import Landmarks, LandmarksSettings, Track
 from operators.pose.topology import BODY, FACE
 from operators.video.shots import SplitShots

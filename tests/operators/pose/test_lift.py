@@ -160,7 +160,7 @@ Tracked = Callable[[Sequence[np.ndarray], float], Row]
 def tracked() -> Tracked:
     """Makes a row with MediaPipe's landmarks of pictures (uint8 RGB), so many of which are a second."""
     pytest.importorskip("mediapipe", reason="mediapipe is not installed (extra: lite)")
-    from operators.pose.landmark_columns import landmark_columns
+    from operators.pose.landmarking.landmark_columns import landmark_columns
     from operators.pose.landmarks import Landmarks
 
     operator = Landmarks()

@@ -15,10 +15,10 @@ from scipy.spatial.transform import Rotation
 
 from operators.contract import Media
 from operators.errors import ConfigurationError
-from operators.pose.body_model import BodyModel
 from operators.pose.columns import BODY_POINTS, FACE_POINTS, HAND_POINTS
-from operators.pose.crop_cameras import Picture, sight_turns
-from operators.pose.person_crops import person_crops
+from operators.pose.meshes.body_model import BodyModel
+from operators.pose.meshes.crop_cameras import Picture, sight_turns
+from operators.pose.meshes.person_crops import person_crops
 from operators.pose.regressor import MeshRegressor, RegressorSettings
 from operators.pose.skeleton import REST_JOINTS
 from operators.tensors import GRID, read_tensor

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from operators.contract import Row
 from operators.errors import ConfigurationError, RowFailure
 from operators.pose.columns import JOINTS
-from operators.pose.frame_spans import as_span, masked
+from operators.pose.motion.frame_spans import as_span, masked
 from operators.pose.smoothing import Smoothing
 from operators.tensors import GRID
 from store.schema import to_table

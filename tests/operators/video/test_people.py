@@ -13,7 +13,7 @@ from skimage import data
 
 from operators import networks
 from operators.errors import ConfigurationError
-from operators.pose.landmarkers import Box, Pose
+from operators.pose.landmarking.landmarkers import Box, Pose
 from operators.video.people import People, PeopleSettings, Sighting, count_faces, faceless_tracks, summary, view_scale
 from tests.drawn_clips import clip, plain
 
