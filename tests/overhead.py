@@ -59,7 +59,7 @@ class Obedient(ChatEngine):
         return [ChatAnswer(text=text, whole=True) for text in self.answers[: len(found)]]
 
 
-def overhead(batch: Callable[[int], Batch], work: Callable[[Batch], None], calls: Calls) -> float:
+def overhead(batch: Callable[[int], Batch], work: Callable[[Batch], object], calls: Calls) -> float:
     """The least time that `work` spends outside of `calls` over the least inside; every round has its own batch."""
     outside: list[float] = []
     inside: list[float] = []

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pickle
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from operators.audio.vocabulary import SOUNDS  # noqa: E402
 from operators.contract import Row  # noqa: E402
 from operators.errors import ConfigurationError, ErrorKind  # noqa: E402
 from operators.language.fusion import StatedFusion  # noqa: E402
+from tests.overhead import CEILING, Calls, overhead  # noqa: E402
 from tests.tiny.clap import write_clap  # noqa: E402
 
 
@@ -226,21 +225,15 @@ def test_stated_fusion_takes_no_label_for_a_measured_beat(tags, studio):
 
 def test_overhead_over_the_bare_model(folder, studio, monkeypatch):
     """What the operator adds to one call of the model on the same full batch, at the size of a batch."""
-    made = operator(folder, windows=8)
+    made, calls = operator(folder, windows=8), Calls()
     clips = [studio.clip(studio.noise(10, seed=seed)) for seed in range(8)]
-    bare, spent = made._model.sounds, []
+    sounds = calls.timed(made._model.sounds)
+    sizes: list[int] = []
 
-    def timed(windows):
-        start = time.perf_counter()
-        found = bare(windows)
-        spent.append((time.perf_counter() - start, len(windows)))
-        return found
+    def counted(windows: Sequence[Any]) -> Any:
+        sizes.append(len(windows))
+        return sounds(windows)
 
-    monkeypatch.setattr(made._model, "sounds", timed)
-    ratios = []
-    for _ in range(3):
-        start = time.perf_counter()
-        made.annotate(clips)
-        ratios.append((time.perf_counter() - start) / spent[-1][0])
-    assert [size for _, size in spent] == [8] * 3
-    assert median(ratios) < 1.1
+    monkeypatch.setattr(made._model, "sounds", counted)
+    assert overhead(lambda _: clips, made.annotate, calls) <= CEILING
+    assert set(sizes) == {8}

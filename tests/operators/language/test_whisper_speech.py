@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from operators.errors import ConfigurationError, ErrorKind  # noqa: E402
 from operators.language.fusion import speech_sentences  # noqa: E402
 from operators.language.whisper_speech import BCP_47, MEMORY, WhisperSettings, WhisperSpeech, size_of  # noqa: E402
 from operators.models.whisper_files import RELEASES  # noqa: E402
+from tests.overhead import CEILING, Calls, overhead  # noqa: E402
 from tests.tiny.whisper import write_reciting_whisper, write_whisper  # noqa: E402
 
 _STUDIO = Path(__file__).parents[1] / "audio" / "conftest.py"
@@ -278,22 +277,16 @@ def test_memory_is_declared_by_the_release_and_its_windows():
 def test_overhead_over_the_bare_model(reciting, studio, monkeypatch):
     """What the operator adds to the recogniser on the same full batch: gates, windows, times."""
     clips = [studio.clip(studio.noise(25, seed=seed), speech_spans=[[0.0, 12.0], [13.0, 25.0]]) for seed in range(8)]
-    bare, spent = reciting._recogniser.hear, []
+    calls, sizes = Calls(), []
+    hear = calls.timed(reciting._recogniser.hear)
 
-    def timed(sounds):
-        start = time.perf_counter()
-        found = bare(sounds)
-        spent.append((time.perf_counter() - start, len(sounds)))
-        return found
+    def counted(sounds):
+        sizes.append(len(sounds))
+        return hear(sounds)
 
-    monkeypatch.setattr(reciting._recogniser, "hear", timed)
-    ratios = []
-    for _ in range(3):
-        start = time.perf_counter()
-        reciting.annotate(clips)
-        ratios.append((time.perf_counter() - start) / spent[-1][0])
-    assert [size for _, size in spent] == [8] * 3
-    assert median(ratios) < 1.1
+    monkeypatch.setattr(reciting._recogniser, "hear", counted)
+    assert overhead(lambda _: clips, reciting.annotate, calls) <= CEILING
+    assert set(sizes) == {8}
 
 
 def test_real_speech(reciting, guessing, studio, shared_media):
