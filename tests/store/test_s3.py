@@ -170,7 +170,7 @@ def test_a_server_that_does_not_answer_is_given_up_on(monkeypatch: pytest.Monkey
         begun = time.monotonic()
         with pytest.raises(StorageError, match=r"ReadTimeoutError.*tries"):
             open_store("s3://bucket/out").within(1.5).put("a", b"1")
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < 20, "as patient as usual it would be 180 s"
 
 
 def test_a_server_that_is_not_there_is_given_up_on(monkeypatch: pytest.MonkeyPatch, moto: S3Server) -> None:

@@ -42,9 +42,9 @@ def test_children_and_their_children_end_with_a_killed_parent(tmp_path: Path, en
     family = [psutil.Process(int(number)) for number in parent.stdout.readline().split()]
     assert len(family) == 2
     parent.send_signal(ending)
-    parent.wait(timeout=10)
+    parent.wait(timeout=60)
     parent.stdout.close()
-    assert psutil.wait_procs(family, timeout=15)[1] == []
+    assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 def test_a_copy_in_the_same_process_watches_nobody():

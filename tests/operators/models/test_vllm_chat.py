@@ -148,7 +148,7 @@ def test_closing_ends_the_processes_and_later_requests(llama_chat: VllmChat):
     tree = [child for process in llama_chat.engine.processes() for child in _family(process)]
     assert tree
     llama_chat.close()
-    assert psutil.wait_procs(tree, timeout=10)[1] == []
+    assert psutil.wait_procs(tree, timeout=60)[1] == []
     with pytest.raises(EngineError, match="closed"):
         llama_chat.complete([marked(1)])
 

@@ -71,10 +71,11 @@ def test_a_killed_child_costs_its_span_only(film: Path) -> None:
 
 
 def test_a_child_that_hangs_is_killed_and_the_operators_setting_named(film: Path) -> None:
-    with SpanFrames(Limits(owner="landmarks", stall_seconds=1.0)) as frames:
+    with SpanFrames(Limits(owner="landmarks")) as frames:
         reading = frames.read(film, (0.0, 4.0), fps=25)
         next(reading)
-        assert frames.pid is not None
+        assert frames.pid is not None and frames._process is not None
+        frames._process._limits = Limits(owner="landmarks", stall_seconds=1.0)  # not while the child starts
         os.kill(stopped := frames.pid, signal.SIGSTOP)
         with pytest.raises(RowFailure, match=r"landmarks\.stall_seconds") as stall:
             list(reading)
