@@ -38,7 +38,7 @@ from operators.video.span_frames import SpanFrames
 
 FIT_FRAMES = 300
 LONGEST_SIDE = 1280  # px, the default of `landmarks.longest_side`
-SPEECH = ("audio", "speech", "phonemes", "talk")
+SPEECH = ("audio", "speech", "phonemes", "talk", "sound")
 """Operators whose cost is that of the sound, and not counted in the job's ratio."""
 
 

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jobs.textgrid import Interval, textgrid
-from operators.audio.waveform import SAMPLE_RATE, read_samples
+from operators.audio.sound import decode_flac
+from operators.audio.waveform import SAMPLE_RATE
 from operators.contract import Row
 from operators.pose.beat2 import Motion, lacks, motion_of, to_beat2
 from operators.pose.motion.frame_spans import Frames, frames_of
@@ -33,9 +34,9 @@ COLUMNS = (
     "video_id", "video_path", "video_duration", "video_resolution", "video_fps", "clip_id", "clip_path",
     "clip_duration", "clip_start_end_idx", "clip_start_end_time", "person", "speaker_id", "fps", "poses", "transl",
     "expression", "expression_basis", "betas", "rest_joints", "body_model", "frame_mask", "usable_spans",
-    "transcript_quality", "words", "phonemes",
+    "transcript_quality", "words", "phonemes", "sound",
 )  # fmt: skip
-"""What is read of a clip, beside its sound."""
+"""What is read of a clip."""
 
 NAME_LENGTH = 100
 LISTING = "clips.jsonl"
@@ -91,12 +92,11 @@ class Beat2Folder:
         np.savez_compressed(packed, **to_beat2(resampled, self.options.hand_means))  # pyright: ignore[reportArgumentType]
         self._write(files["npz"], packed.getvalue())
         self._write(files["textgrid"], textgrid(_tiers(row, start), stop - start).encode())
-        samples = read_samples(row.get("audio"))
-        if samples is None:
+        if row.get("sound") is None:
             self.without_sound += 1
         else:
             files["wav"] = f"wave16k/{name}.wav"
-            self._write(files["wav"], _wav(samples, start, stop))
+            self._write(files["wav"], _wav(decode_flac(row["sound"]), start, stop))
         self._lines.append(json.dumps(self._line(row, span, resampled, files), ensure_ascii=False) + "\n")
         self.seconds += stop - start
         self.written += 1

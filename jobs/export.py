@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "jobs.export",
         "Write a run's gesture clips as other programs read them. The run is only read, and may be at work.",
         "beat2 writes smplxflame_FPS/NAME.npz (poses, expressions, trans, betas, gender, mocap_frame_rate),\n"
-        "textgrid/NAME.TextGrid, wave16k/NAME.wav where the run kept its sound (--media keep), and a line for each\n"
+        "textgrid/NAME.TextGrid, wave16k/NAME.wav where there is sound, and a line for each\n"
         "in clips.jsonl, with GES-X's `basic` block. docs/gestures.md says what the numbers mean.\n\n"
         "examples:\n"
         "  python -m jobs.export --output out/ --format beat2 --to beat2/\n"
@@ -122,8 +122,7 @@ def _columns(data: Dataset) -> list[str]:
             f"{data.store.url} is a run of {data.run.job} without {', '.join(missing)}; "
             "give the --output of python -m jobs.gesx"
         )
-    sound = ["audio"] if data.run.config.get("media") == "keep" else []
-    return [*(name for name in COLUMNS if name in there), *sound]
+    return [name for name in COLUMNS if name in there]
 
 
 def _folder(path: Path) -> Path:
@@ -166,7 +165,7 @@ def _report(folder: Any, options: argparse.Namespace, failed: Sequence[str], unu
     if unusable:
         print(f"{unusable:,} clips have no usable span; --spans whole writes them too")
     if folder.without_sound:
-        print(f"{folder.without_sound:,} have no sound; run the job with --media keep to have it")
+        print(f"{folder.without_sound:,} have no sound, as their videos")
     for line in failed[:SHOWN]:
         print(f"not written: {line}", file=sys.stderr)
     if len(failed) > SHOWN:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 def lite() -> list[type[Operator]]:
     """Any laptop: MediaPipe's landmarks, a skeleton fitted to them, PocketSphinx for words and phonemes."""
+    from operators.audio.sound import KeptSound
     from operators.audio.tags import SoundMeasures
     from operators.audio.talk import TalkGates
     from operators.language.phonemes import Phonemes
@@ -39,6 +40,7 @@ def lite() -> list[type[Operator]]:
         TalkSpeech,  # the manifest's transcript, or a guess; words with times
         Phonemes,  # words aligned to the sound
         TalkGates,  # drops what has no words or too much noise
+        KeptSound,  # the sound itself, for the clips that are left
         Landmarks,  # body, hands and face in every frame
         Speaking,  # does the mouth move with the voice?
         Lift,  # landmarks → SMPL-X joint rotations

@@ -69,6 +69,7 @@ LANDMARKS = (
 )
 
 SPEECH = (
+    _field("sound", pa.binary(), "FLAC", "the clip's audio, mono, 16,000 samples per second, lossless; null if none"),
     _field("phonemes", pa.list_(STRUCTS["phoneme"]), "s", "ARPAbet, from the clip's start; `word` counts `words`"),
     _field("alignment", pa.string(), "", "what aligned words and phonemes: pocketsphinx | mfa"),
     _field("speech_snr", _single, "dB", "level of the speech over the clip's quietest tenth; null without voice"),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from operators.audio.sound import encode_flac
 from operators.pose.columns import GESTURES
 from store.markers import Marker, write_marker
 from store.objects import ObjectStore
@@ -47,18 +48,18 @@ def gesture_clip(index: int = 0, frames: int = 60, **columns: Any) -> dict[str, 
             for n, word in enumerate(("ask", "not", "what"))
         ],
         "phonemes": [{"phoneme": "AA", "start": 0.1, "end": 0.2, "word": 0}],
-        "audio": tone.astype("<i2").tobytes(),
+        "sound": encode_flac(tone.astype(np.int16)),
         **columns,
     }
 
 
 def gesture_run(
-    store: ObjectStore, clips: Sequence[dict[str, Any]], *, media: bool = True, config: Mapping[str, Any] | None = None
+    store: ObjectStore, clips: Sequence[dict[str, Any]], *, config: Mapping[str, Any] | None = None
 ) -> Marker:
     """Commit `clips` as the one partition of a run of gesx."""
-    schema = clip_schema([pa.schema(list(GESTURES))], keep_media=media)
+    schema = clip_schema([pa.schema(list(GESTURES))], keep_media=False)
     writes = {field.name: str(field.type) for field in GESTURES}
-    config = {"preset": "lite", **({"media": "keep"} if media else {}), **(config or {})}
+    config = {"preset": "lite", **(config or {})}
     operators = (OperatorRecord(name="smooth", fingerprint="1", writes=writes),)
     create_run(store, run_record(1, 1, job="gesx", config=config, operators=operators))
     entry = write_shard(store, "clips", 0, "g1", to_table(clips, schema), {"chain": "abc"})

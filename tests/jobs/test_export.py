@@ -61,10 +61,10 @@ def test_hands_relative_to_the_mean_hand_of_a_model(output, smplx_body):
         assert not file["flat_hand_mean"]
 
 
-def test_a_run_without_sound_says_how_to_have_it(tmp_path, capsys):
-    gesture_run(open_store(tmp_path / "out"), [gesture_clip(0)], media=False)
+def test_clips_without_sound_are_counted(tmp_path, capsys):
+    gesture_run(open_store(tmp_path / "out"), [gesture_clip(0, sound=None)])
     assert main(command(tmp_path / "out")) == 0
-    assert "1 have no sound; run the job with --media keep" in capsys.readouterr().out
+    assert "1 have no sound, as their videos" in capsys.readouterr().out
     assert names(tmp_path / "out", "*.wav") == []
 
 
