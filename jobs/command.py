@@ -43,7 +43,8 @@ class Job:
     """What `python -m jobs.<name>` runs.
 
     `preview`, where a job has one, takes an output and a number, and writes that many of its clips as videos
-    to look at; `examples` are lines of its own for `--help`.
+    to look at; `examples` are lines of its own for `--help`; `shown` and `then` are columns and commands that
+    a finished run proposes (`jobs.summary.summary_lines`).
     """
 
     name: str
@@ -51,6 +52,8 @@ class Job:
     presets: Mapping[str, Preset]
     preview: Callable[[str, int], Iterable[Path]] | None = None
     examples: Sequence[str] = ()
+    shown: Sequence[str] = ("clip_id", "tier", "merge_caption")
+    then: Mapping[str, str] = field(default_factory=dict)
 
     def preset(self, name: str) -> Preset:
         """The preset of this name. Raises `ConfigurationError` naming those that there are."""
@@ -104,7 +107,7 @@ def _run(job: Job, options: argparse.Namespace, execute: Execute | None) -> int:
             f"# {job.name}, preset {options.preset}; use it with --config", configuration.to_yaml(), sep="\n", end=""
         )
         return 0
-    return _process(_as_run(job, options, configuration), options, execute)
+    return _process(job, _as_run(job, options, configuration), options, execute)
 
 
 def _write_previews(preview: Callable[[str, int], Iterable[Path]], options: argparse.Namespace) -> int:
@@ -161,7 +164,7 @@ def _place(where: str) -> str:
     return where.rstrip("/") if "://" in where else str(Path(where).resolve())
 
 
-def _process(run: Run, options: argparse.Namespace, execute: Execute | None) -> int:
+def _process(job: Job, run: Run, options: argparse.Namespace, execute: Execute | None) -> int:
     if options.plan:
         from pipeline.plan import plan
 
@@ -176,7 +179,7 @@ def _process(run: Run, options: argparse.Namespace, execute: Execute | None) -> 
         execute = engine.execute
     with open_display(sys.stderr) as display:
         summary = execute(run, display.update)
-    print(*summary_lines(summary), sep="\n")
+    print(*summary_lines(summary, job.shown, job.then), sep="\n")
     return summary.exit_code
 
 

@@ -86,6 +86,11 @@ GESX = Job(
         "cluster": Preset(summary="many GPUs, larger Whisper, the regressor", operators=base, settings=CLUSTER),
     },
     preview=preview,
+    shown=("clip_id", "speaker_id", "clip_duration", "transcript"),
+    then={
+        "watch it": "python -m jobs.gesx --output {output} --preview 5",
+        "take it away": "python -m jobs.export --output {output} --format beat2 --to beat2/",
+    },
     examples=(
         "python -m jobs.gesx --input list.csv --output out/ --set speakers.people=2     two people, as GES-Inter",
         "python -m jobs.gesx --output out/ --preview 5                                  videos to look at",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from jobs.progress import span, videos
@@ -16,9 +16,13 @@ SHOWN_FAILURES = 5
 SHOWN_PARTITIONS = 10
 
 
-def summary_lines(summary: Summary) -> list[str]:
-    """The summary as lines of plain text."""
-    return [*_outcome(summary), "", *_where_to_look(summary)]
+def summary_lines(summary: Summary, shown: Sequence[str], more: Mapping[str, str]) -> list[str]:
+    """The summary as lines of plain text.
+
+    `shown` names the columns that it proposes to look at, `more` what else can be done with the output and
+    by which command, where {output} stands for it.
+    """
+    return [*_outcome(summary), "", *_where_to_look(summary, shown, more)]
 
 
 def _outcome(summary: Summary) -> Iterator[str]:
@@ -52,12 +56,13 @@ def _outcome(summary: Summary) -> Iterator[str]:
         yield _row("MISSING", "nothing was committed")
 
 
-def _where_to_look(summary: Summary) -> Iterator[str]:
+def _where_to_look(summary: Summary, shown: Sequence[str], more: Mapping[str, str]) -> Iterator[str]:
     output = summary.output
-    columns = '["clip_id", "tier", "merge_caption"]'
-    code = f"import store; print(store.open({json.dumps(output)}).to_table({columns}).to_pandas())"
+    code = f"import store; print(store.open({json.dumps(output)}).to_table({json.dumps(list(shown))}).to_pandas())"
     yield f"The data set is in {output}"
     yield f"  look at it     python -c {shlex.quote(code)}"
+    for what, command in more.items():
+        yield f"  {what:<15}{command.format(output=shlex.quote(output))}"
     yield f"  what failed    python -m jobs.status --output {shlex.quote(output)}"
     if summary.failures:
         yield "  try again      the same command with --retry-failed"

@@ -25,6 +25,9 @@ PROGRESS = Progress(
 )
 
 
+SHOWN = ("clip_id", "tier", "merge_caption")
+
+
 def test_everything_is_accounted_for():
     summary = Summary(
         progress=PROGRESS,
@@ -37,7 +40,7 @@ def test_everything_is_accounted_for():
         tiers={"visual": 72, "hq": 12},
         notes=("the store ignores conditional writes",),
     )
-    lines = summary_lines(summary)
+    lines = summary_lines(summary, SHOWN, {})
     assert lines[:11] == [
         "12 of 12 videos in 1 min 12 s, 2 of 2 partitions committed",
         "  videos   10 done, 1 in part, 1 failed (3 from earlier runs)",
@@ -62,7 +65,7 @@ def test_everything_is_accounted_for():
 
 def test_what_is_missing_is_said():
     summary = Summary(progress=PROGRESS, output="out", uncommitted=tuple(range(3, 20)))
-    text = "\n".join(summary_lines(summary))
+    text = "\n".join(summary_lines(summary, SHOWN, {}))
     assert "MISSING  17 partitions could not be committed: 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, …" in text
     assert "Run the same command again to go on with them." in text
     assert "--retry-failed" not in text
@@ -70,11 +73,18 @@ def test_what_is_missing_is_said():
 
 def test_a_run_without_a_commit_says_so():
     summary = Summary(progress=Progress(phase="done"), output="out")
-    assert "  MISSING  nothing was committed" in summary_lines(summary)
+    assert "  MISSING  nothing was committed" in summary_lines(summary, SHOWN, {})
 
 
 def test_many_kinds_of_failure_are_cut_short():
     failures = tuple(FailureTally(operator="shots", kind=f"k{n}", count=1, example="x") for n in range(9))
-    lines = summary_lines(Summary(progress=PROGRESS, output="out", failures=failures))
+    lines = summary_lines(Summary(progress=PROGRESS, output="out", failures=failures), SHOWN, {})
     assert sum(line.startswith("  failed") for line in lines) == 5
     assert "           and 4 more kinds of failure" in lines
+
+
+def test_what_can_be_done_next_is_a_command_that_can_be_pasted():
+    summary = Summary(progress=PROGRESS, output="my out")
+    lines = summary_lines(summary, ("clip_id",), {"watch it": "python -m jobs.gesx --output {output} --preview 5"})
+    assert "  watch it       python -m jobs.gesx --output 'my out' --preview 5" in lines
+    assert any('to_table(["clip_id"])' in line for line in lines)
