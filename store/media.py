@@ -9,10 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from operators.contract import Media
 from operators.errors import ErrorKind, RowFailure
@@ -21,6 +23,15 @@ from store.video_entry import check_uri
 
 if TYPE_CHECKING:
     from store.s3_download import S3Download
+
+
+@dataclass
+class _Download:
+    """A file that was downloaded, how many use it now, and what removes it."""
+
+    media: Media
+    users: int
+    removal: ExitStack
 
 
 class MediaOpener:
@@ -33,6 +44,9 @@ class MediaOpener:
     Used as `with opener(uri) as media`. Raises `RowFailure`: refused (scheme, outside `root`, no regular
     file), unreadable (missing, no permission, a folder, empty, storage that does not answer, no room on
     the disk), changed (written over during each of three downloads).
+
+    A video is downloaded once while somebody uses it, and the last one stays until another is asked for:
+    the clips of a video come one after the other.
     """
 
     def __init__(self, root: str | None, cache_dir: Path | None = None) -> None:
@@ -41,7 +55,19 @@ class MediaOpener:
         else:
             self._root = os.path.realpath(check_uri(root))
         self._cache_dir = cache_dir
+        self._forget()
+
+    def _forget(self) -> None:
         self._s3: S3Download | None = None
+        self._lock = threading.RLock()
+        self._here: dict[str, _Download] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_root": self._root, "_cache_dir": self._cache_dir}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
 
     @contextmanager
     def __call__(self, uri: str) -> Iterator[Media]:
@@ -54,8 +80,29 @@ class MediaOpener:
             return
         if self._root is not None and not place.startswith(f"{self._root.rstrip('/')}/"):
             raise RowFailure(ErrorKind.REFUSED, f"it lies outside the input {self._root}; name it in a manifest")
-        with scratch_folder("rushes-media-", self._cache_dir) as folder:
-            yield self._downloads()(place, folder)
+        download = self._borrowed(place)
+        try:
+            yield download.media
+        finally:
+            with self._lock:
+                download.users -= 1
+
+    def close(self) -> None:
+        """Remove the downloads that nobody uses."""
+        with self._lock:
+            for place in [place for place, download in self._here.items() if not download.users]:
+                self._here.pop(place).removal.close()
+
+    def _borrowed(self, place: str) -> _Download:
+        with self._lock:
+            if place not in self._here:
+                self.close()
+                with ExitStack() as undone:
+                    folder = undone.enter_context(scratch_folder("rushes-media-", self._cache_dir))
+                    media = self._downloads()(place, folder)
+                    self._here[place] = _Download(media, 0, undone.pop_all())
+            self._here[place].users += 1
+            return self._here[place]
 
     def _downloads(self) -> S3Download:
         from store.s3_download import S3Download  # imports boto3, which local runs need not wait for

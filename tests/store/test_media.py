@@ -12,6 +12,8 @@ import pytest
 
 from operators.errors import ErrorKind, RowFailure
 from store.media import MediaOpener
+from store.objects import open_store
+from store.s3_download import S3Download
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,3 +119,58 @@ def test_a_file_without_permission_is_unreadable(folder: Path) -> None:
         [sys.executable, "-c", program, str(folder / "a.mp4")], capture_output=True, text=True, cwd=ROOT, timeout=60
     )
     assert asked.stdout.strip() == "unreadable no permission to read it; chmod it or run as its owner", asked.stderr
+
+
+@pytest.fixture
+def downloads(s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[MediaOpener, str, list[str]]:
+    """An opener on a bucket with two videos, the bucket, and the names that are downloaded from now on."""
+    for name in ("a", "b"):
+        open_store(s3_bucket).put(f"{name}.mp4", name.encode())
+    opener, begun = MediaOpener(s3_bucket, tmp_path / "cache"), []
+    download = S3Download.__call__
+
+    def counted(self: S3Download, place: str, folder: Path):
+        begun.append(place.rpartition("/")[2])
+        return download(self, place, folder)
+
+    monkeypatch.setattr(S3Download, "__call__", counted)
+    return opener, s3_bucket, begun
+
+
+def test_a_video_in_use_is_not_downloaded_again(downloads: tuple[MediaOpener, str, list[str]]) -> None:
+    opener, bucket, begun = downloads
+    with opener(f"{bucket}/a.mp4") as first:
+        with opener(f"{bucket}/a.mp4") as second, opener(f"{bucket}/b.mp4") as other:
+            assert second.path == first.path
+            assert other.path.read_bytes() == b"b"
+        assert first.path.read_bytes() == b"a"
+    assert begun == ["a.mp4", "b.mp4"]
+
+
+def test_the_last_video_stays_until_another_is_asked_for(
+    downloads: tuple[MediaOpener, str, list[str]], tmp_path: Path
+) -> None:
+    opener, bucket, begun = downloads
+    for name in ("a", "a", "b", "b"):
+        with opener(f"{bucket}/{name}.mp4") as media:
+            assert media.path.read_bytes() == name.encode()
+        assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert begun == ["a.mp4", "b.mp4"]
+    opener.close()
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_download_that_fails_leaves_nothing(downloads: tuple[MediaOpener, str, list[str]], tmp_path: Path) -> None:
+    opener, bucket, begun = downloads
+    for _ in range(2):
+        with pytest.raises(RowFailure), opener(f"{bucket}/missing.mp4"):
+            raise AssertionError
+    assert begun == ["missing.mp4"] * 2
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_copy_in_another_process_has_its_own_downloads(downloads: tuple[MediaOpener, str, list[str]]) -> None:
+    opener, bucket, begun = downloads
+    with opener(f"{bucket}/a.mp4") as first, pickle.loads(pickle.dumps(opener))(f"{bucket}/a.mp4") as second:
+        assert first.path != second.path
+    assert begun == ["a.mp4", "a.mp4"]
