@@ -1,4 +1,4 @@
-"""The MMTrail job on a logical GPU, as a process: `python -m tests.jobs.on_logical_gpu ARGUMENTS`.
+"""A job on a logical GPU, as a process: `python -m tests.jobs.on_logical_gpu JOB ARGUMENTS`.
 
 Ray starts its actors as on a machine with a GPU, and torch finds none and takes the CPU.
 """
@@ -17,7 +17,8 @@ def main() -> int:
     os.environ.update({**QUIET, **OWN})
     import ray
 
-    from jobs.mmtrail import main as mmtrail
+    from jobs.command import run_job
+    from jobs.registry import job_named
 
     ray.init(
         num_cpus=10,
@@ -30,7 +31,7 @@ def main() -> int:
         _node_ip_address="127.0.0.1",
     )
     try:
-        return mmtrail(sys.argv[1:])
+        return run_job(job_named(sys.argv[1]), sys.argv[2:])
     finally:
         ray.shutdown()
 

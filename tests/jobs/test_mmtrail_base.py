@@ -79,7 +79,7 @@ def first(settings: list[str], videos: Path, tmp_path_factory: pytest.TempPathFa
 
 
 def run(videos: Path, output: Path, settings: list[str], *more: str) -> str:
-    command = [sys.executable, "-m", "tests.jobs.on_logical_gpu", "--preset", "base"]
+    command = [sys.executable, "-m", "tests.jobs.on_logical_gpu", "mmtrail", "--preset", "base"]
     command += ["--input", str(videos), "--output", str(output), *more]
     command += [word for setting in settings for word in ("--set", setting)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
