@@ -27,7 +27,8 @@ from jobs.textgrid import Interval, textgrid
 from operators.audio.sound import decode_flac
 from operators.audio.waveform import SAMPLE_RATE
 from operators.contract import Row
-from operators.pose.beat2 import Motion, lacks, motion_of, to_beat2
+from operators.pose.beat2 import Motion, lacks, meshes, motion_of, to_beat2
+from operators.pose.meshes.body_model import BodyModel
 from operators.pose.motion.frame_spans import Frames, frames_of
 
 COLUMNS = (
@@ -49,11 +50,15 @@ Spans = Literal["usable", "whole"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How clips are written. `fps` None keeps the clip's own; `hand_means` as in `to_beat2`."""
+    """How clips are written. `fps` None keeps the clip's own; `hand_means` as in `to_beat2`.
+
+    With `body` its posed meshes are written too: 126 kB a frame.
+    """
 
     fps: float | None = None
     spans: Spans = "usable"
     hand_means: ArrayLike | None = None
+    body: BodyModel | None = None
 
 
 class Beat2Folder:
@@ -92,6 +97,11 @@ class Beat2Folder:
         np.savez_compressed(packed, **to_beat2(resampled, self.options.hand_means))  # pyright: ignore[reportArgumentType]
         self._write(files["npz"], packed.getvalue())
         self._write(files["textgrid"], textgrid(_tiers(row, start), stop - start).encode())
+        if self.options.body is not None:
+            files["vertices"] = f"vertices_{resampled.fps:g}/{name}.npy"
+            array = io.BytesIO()
+            np.save(array, meshes(resampled, self.options.body), allow_pickle=False)
+            self._write(files["vertices"], array.getvalue())
         if row.get("sound") is None:
             self.without_sound += 1
         else:

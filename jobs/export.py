@@ -16,8 +16,7 @@ from jobs.console import FAILED, Parser, finish
 from operators.errors import ConfigurationError, RowFailure
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from operators.pose.meshes.body_model import BodyModel
     from store.reader import Dataset
 
 FORMATS = ("beat2",)
@@ -61,6 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="write hands relative to the mean hand of this body model, as smplx and EMAGE's code read them by "
         "default; without it they are rotations of their own, to be read with flat_hand_mean=True",
     )
+    parser.add_argument(
+        "--vertices",
+        type=Path,
+        metavar="SMPLX.npz",
+        help="also write this body model's posed mesh, (T, 10475, 3) metres, 126 kB a frame (extra smplx)",
+    )
     return finish(parser, argv, _export)
 
 
@@ -73,9 +78,9 @@ def _export(options: argparse.Namespace) -> int:
     fps = _fps(options.fps)
     data = open_run(open_store(options.output))
     columns = _columns(data)
-    folder = Beat2Folder(
-        _folder(options.to), Options(fps=fps, spans=options.spans, hand_means=_hand_means(options.hand_mean))
-    )
+    hands, body = _body(options.hand_mean), _body(options.vertices)
+    chosen = Options(fps=fps, spans=options.spans, hand_means=None if hands is None else hands.hand_means, body=body)
+    folder = Beat2Folder(_folder(options.to), chosen)
     progress = _Progress(data.count())
     failed: list[str] = []
     seen: set[str] = set()
@@ -135,12 +140,12 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def _hand_means(path: Path | None) -> NDArray[Any] | None:
+def _body(path: Path | None) -> BodyModel | None:
     if path is None:
         return None
     from operators.pose.meshes.body_model import BodyModel
 
-    return BodyModel(path).hand_means
+    return BodyModel(path)
 
 
 class _Progress:

@@ -24,7 +24,7 @@ from operators.contract import Row
 from operators.errors import ConfigurationError, ErrorKind, RowFailure
 from operators.pose.columns import BLENDSHAPES
 from operators.pose.meshes.body_file import EXPRESSIONS, JOINTS, SHAPES
-from operators.pose.meshes.body_model import GENERIC, gender_of
+from operators.pose.meshes.body_model import GENERIC, BodyModel, gender_of
 from operators.pose.meshes.npz import NUMBER, TEXT, TRUTH, Expected, Remedies, read_arrays
 from operators.pose.motion import resampling
 from operators.pose.motion.frame_spans import Frames
@@ -173,6 +173,16 @@ def to_beat2(motion: Motion, hand_means: ArrayLike | None = None) -> dict[str, N
         "rest_joints": motion.rest_joints.astype(np.float32),
         "frame_mask": motion.frame_mask,
     }
+
+
+def meshes(motion: Motion, body: BodyModel) -> NDArray[np.float32]:
+    """The body model's meshes in BEAT2's world, (T, 10475, 3) metres, its pelvis where the motion has it.
+
+    Raises `ConfigurationError` for more coefficients than the model has, `MissingExtra` without `smplx`.
+    """
+    pelvis = body.rest_joints(motion.betas)[0]
+    poses, transl = _turned(motion.poses, motion.transl + motion.rest_joints[0] - pelvis, pelvis)
+    return body.vertices(poses, motion.betas, motion.expression, transl)
 
 
 def from_beat2(path: Path, *, rest_joints: ArrayLike | None = None, hand_means: ArrayLike | None = None) -> Motion:

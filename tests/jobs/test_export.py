@@ -11,6 +11,7 @@ import pytest
 from jobs import export
 from jobs.export import main
 from operators.pose.beat2 import from_beat2
+from operators.pose.meshes.body_model import BodyModel
 from store.objects import open_store
 from tests.jobs.gesture_run import gesture_clip, gesture_run
 from tests.store.committed import small_run
@@ -59,6 +60,20 @@ def test_hands_relative_to_the_mean_hand_of_a_model(output, smplx_body):
     assert main(command(output, "--hand-mean", str(smplx_body))) == 0
     with np.load(output.parent / "to" / "smplxflame_30" / "v_0000000_000.npz") as file:
         assert not file["flat_hand_mean"]
+
+
+def test_meshes_of_a_model_stand_where_the_motion_is(output, smplx_body):
+    pytest.importorskip("smplx")
+    assert main(command(output, "--vertices", str(smplx_body))) == 0
+    to = output.parent / "to"
+    mesh = np.load(to / "vertices_30" / "v_0000000_000.npy", allow_pickle=False)
+    motion = from_beat2(to / "smplxflame_30" / "v_0000000_000.npz")
+    assert mesh.shape == (len(motion), 10475, 3)
+    body = BodyModel(smplx_body)
+    place = motion.transl + motion.rest_joints[0] - body.rest_joints(motion.betas)[0]
+    seen = body.vertices(motion.poses, motion.betas, None, place)
+    np.testing.assert_allclose(mesh, seen * (1, -1, -1), atol=1e-4)
+    assert json.loads((to / "clips.jsonl").read_text().splitlines()[0])["files"]["vertices"].endswith("_000.npy")
 
 
 def test_clips_without_sound_are_counted(tmp_path, capsys):
