@@ -49,7 +49,7 @@ PEOPLE = (
     _field("partner_clip_id", pa.string(), "", "the row of the other one of two people; null with one"),
     _field("speaker_id", pa.string(), "", "the same for the same person in all clips of a video"),
     _field("track_times", pa.list_(pa.float64()), "s", "presentation times at which people were looked for"),
-    _field("track_boxes", per_frame(_single, 4), "share", "the person's box at those times: x, y, width, height"),
+    _field("track_boxes", per_frame(_single, 4), "share", "x, y, width, height of the person at those times; 0: away"),
     _field("face_share", _single, "0–1", "share of those times at which the person's face is seen"),
     _field("upper_body_share", _single, "0–1", "share at which shoulders, elbows and head are in view"),
     _field("hands_share", _single, "0–1", "share at which at least one wrist is in view"),

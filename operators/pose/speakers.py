@@ -66,7 +66,7 @@ class SplitSpeakers(SplitShots):
     """
 
     name = "speakers"
-    version = 1
+    version = 2
     writes = pa.schema([*SplitShots.writes, *ABOUT_PEOPLE])
     resources = Resources(cpus=1.0, memory_mb=1400)
 
@@ -200,7 +200,7 @@ def _measures(span: Span, person: Person | None, samples: Sequence[Moment]) -> R
     }
     if person is not None:
         boxes = person.boxes(span.samples).astype(np.float32)
-        boxes[[not person.is_there(k) for k in span.samples]] = np.nan
+        boxes[[not person.is_there(k) for k in span.samples]] = 0.0
         about |= {
             "person_height": span.height(person),
             "track_boxes": boxes,

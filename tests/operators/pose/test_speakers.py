@@ -19,11 +19,15 @@ from skimage import data
 
 from operators.contract import Row
 from operators.errors import ConfigurationError
-from operators.pose.speakers import SplitSpeakers
+from operators.pose.columns import select
+from operators.pose.people.person_spans import Moment, Span
+from operators.pose.people.person_tracks import Person
+from operators.pose.speakers import SplitSpeakers, _measures
 from operators.video.shots import SplitShots
 from pipeline.chain import check
-from store.schema import to_table
+from store.schema import check_row, to_table
 from tests.operators.video.conftest import FilmStudio
+from tests.stick_people import person
 from tests.tiny.detector import HIGH, write_detector
 
 FPS = 25
@@ -218,6 +222,16 @@ def test_rows_fit_the_declared_columns_and_name_their_author(speakers: SplitSpea
         assert clips[0]["provenance"][column] == f"speakers/1@{speakers.revision()}"
     assert "speaker_id" not in clips[-1]["provenance"]
     check([SplitSpeakers()])
+
+
+def test_who_is_away_at_a_sample_has_an_empty_box_there_that_fits_its_column():
+    who = Person({0: person(0.5), 1: person(0.5)})
+    moments = [Moment(30 * k, float(k)) for k in range(4)]
+    span = Span(begin=moments[0], end=moments[3], reason="person_hidden", subjects=(who,), samples=(0, 1, 2), people=1)
+    about = _measures(span, who, moments)
+    assert (about["track_boxes"][:2, 2:] > 0).all()
+    assert about["track_boxes"][2].tolist() == [0, 0, 0, 0]
+    check_row({"track_boxes": about["track_boxes"]}, select("track_boxes"))
 
 
 def test_rows_are_the_same_in_a_child_process_after_other_videos(
