@@ -16,8 +16,10 @@ from pipeline.cluster import Capacity
 from pipeline.commit import Committer
 from pipeline.graph import receipts
 from pipeline.ledger import Ledger
+from pipeline.losses import Losses
 from pipeline.meter import Meter
 from pipeline.receipt import Receipt
+from pipeline.salvage import salvage
 from pipeline.source import Batch
 from pipeline.worker import Task, WorkOrder, new_writer, verdict
 from store.manifest import read_partition
@@ -31,6 +33,7 @@ class Reconciler:
 
     def __init__(self, order: WorkOrder, stages: Sequence[Stage], capacity: Capacity, committer: Committer) -> None:
         self._order, self._stages, self._capacity, self._committer = order, stages, capacity, committer
+        self._losses = Losses()
         self._fruitless = 0
         self._last: object = None
 
@@ -58,6 +61,8 @@ class Reconciler:
 
         Raises `EngineError` when passes bring neither results nor attempts.
         """
+        self._losses.look()
+        missing = self._not_stored(missing)
         together, alone = [], []
         state: dict[tuple[int, str], Evidence] = {}
         for partition, videos in missing.items():
@@ -81,6 +86,16 @@ class Reconciler:
                     self._order, self._stages, batches, self._capacity, errored_blocks=n_videos + 1, alone=lonely
                 )
 
+    def _not_stored(self, missing: Mapping[int, Sequence[str]]) -> dict[int, list[str]]:
+        """What is missing in storage too: a receipt may be lost with a node after its shards were written."""
+        left = {}
+        for partition in missing:
+            ledger = self._committer.ledger(partition)
+            salvage(self._order.store, ledger, self._order.footer)
+            if videos := ledger.missing():
+                left[partition] = videos
+        return left
+
     def _without_suspects(self, batch: Batch) -> Batch:
         if batch.only is None:
             return batch
@@ -96,7 +111,9 @@ class Reconciler:
         settled = self._committer.ledger(partition).settled
         for attempt in read_attempts(self._order.store, partition, settled):
             tries[attempt.video_id].append(attempt)
-        return {video_id: weigh(tries[video_id], self._order.session, vanished) for video_id in videos}
+        session = self._order.session
+        lost = {v: self._losses.explain(tries[v]) if vanished else {} for v in videos}
+        return {v: weigh(tries[v], session, vanished, lost[v]) for v in videos}
 
     def _verdicts(
         self, ledger: Ledger, convicted: Sequence[str], evidence: Mapping[str, Evidence]
