@@ -125,7 +125,8 @@ def chain(calls: str, pause: float = 0.0, model: str = "") -> list[Operator]:
         caption: GpuCaption = EngineCaption(EngineSettings(calls=calls, pause=pause, model=model))
     else:
         caption = GpuCaption(Logged(calls=calls, pause=pause))
-    return [SplitShots(), Quality(), TextCoverage(), Tiers(), caption, AudioTags(), Finish(Logged(calls=calls))]
+    tiers = Tiers(Tiers.Settings.model_validate({"visual": {"min_duration": 0.5}}))
+    return [SplitShots(), Quality(), TextCoverage(), tiers, caption, AudioTags(), Finish(Logged(calls=calls))]
 
 
 def told(file: Any) -> Any:

@@ -64,7 +64,8 @@ class Report:
     @property
     def clean(self) -> bool:
         """Whether nothing was lost, doubled, changed or done again without need, and nothing hung."""
-        return not (self.lost or self.doubled or self.changed or self.reannotated or self.findings)
+        bad = self.lost or self.doubled or self.changed or self.reannotated or self.findings
+        return not bad and self.repeated <= self.in_flight
 
     def shares(self) -> dict[str, float]:
         """Clips repeated, and clips in flight at the events, over clips that had to be annotated."""
