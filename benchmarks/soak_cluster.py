@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -121,7 +120,6 @@ class OneMachine:
         host = self._network.new_host()
         self._count += 1
         words = [f"--address={self.address}", f"--num-cpus={shape.cpus}", f"--num-gpus={shape.gpus}"]
-        words += [f"--dashboard-agent-listen-port={_free_port(self._network.home)}"]
         node = Node(self._count, shape, host, self._start(host, words, f"node-{self._count}"))
         self.nodes.append(node)
         return node
@@ -162,6 +160,7 @@ class OneMachine:
         command += [f"--temp-dir={self._folder / name}"]
         command += ["--disable-usage-stats", f"--object-store-memory={OBJECT_STORE_BYTES}"]
         command += ["--min-worker-port=0", "--max-worker-port=0"]
+        command += [f"--dashboard-agent-listen-port={_free_port(self._network.home)}"]
         with (self._folder / f"{name}.log").open("wb") as log:
             return subprocess.Popen(
                 command,
@@ -185,15 +184,6 @@ class OneMachine:
                         return found[1]
             time.sleep(0.2)
         raise RuntimeError(f"{name} did not start: {log.read_text(errors='replace')[-2000:]}")
-
-
-def freeze(processes: Sequence[psutil.Process], signal_: signal.Signals = signal.SIGSTOP) -> None:
-    """Send a signal to processes, some of which may be gone."""
-    for process in processes:
-        try:
-            process.send_signal(signal_)
-        except psutil.NoSuchProcess:
-            continue
 
 
 def _line(process: psutil.Process) -> str:

@@ -260,12 +260,12 @@ class Round:
         while left:
             if driver.ended(min(20.0, setting.dice.expovariate(1 / setting.mean_seconds)), setting.patience):
                 return left
-            self._in_flight += self._open_clips()
-            kind = left[0]
+            in_flight, kind = self._open_clips(), left[0]
             try:
                 self.told.append(EVENTS[kind](scene))
             except NoVictim:
                 continue
+            self._in_flight += in_flight
             left.pop(0)
             self._struck.append(kind)
             self._report.events[kind] += 1
