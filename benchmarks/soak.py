@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments and the victims (default: 0)")
     parser.add_argument("--videos", type=Path, default=Path("samples/videos"), help="a folder of videos to cut up")
     parser.add_argument("--slices", type=int, default=16, help="videos of a job, five seconds each (default: 16)")
-    parser.add_argument("--mean-seconds", type=float, default=6.0, help="mean time before an event (default: 6)")
+    parser.add_argument("--mean-seconds", type=float, default=4.0, help="mean time before an event (default: 4)")
     parser.add_argument("--patience", type=float, default=300.0, help="seconds without progress (default: 300)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(argv)
