@@ -18,9 +18,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -130,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print what the soak did; 0 when nothing was lost, doubled, changed or annotated twice without need."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=len(EVENTS), help="how many jobs to disturb (default: 7)")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no round after so many (default: none)")
     parser.add_argument("--per-round", type=int, default=1, help="events that strike each job (default: 1)")
     parser.add_argument("--only", default=",".join(EVENTS), help=f"events, of {','.join(EVENTS)} (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments and the victims (default: 0)")
@@ -148,11 +151,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not kinds:
         return 2
     dice = random.Random(options.seed)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that everything is taken down
     with tempfile.TemporaryDirectory(prefix="rsk-", dir=FOLDERS, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         slices(options.videos, folder / "videos", options.slices)
         with setting(kinds, folder, folder / "videos", options.seed, options.mean_seconds, options.patience) as scene:
-            report = soak(scene, agenda(kinds, options.rounds, options.per_round, dice), _tell)
+            report = soak(scene, agenda(kinds, options.rounds, options.per_round, dice), _tell, 60 * options.minutes)
     if options.json:
         print(json.dumps({**dataclasses.asdict(report), "skipped": skipped, **report.shares()}, indent=2))
     else:
