@@ -109,11 +109,21 @@ AWAY = ("500", "503", "hang", "reset_before")
 """Faults of a server that is away: nothing is applied."""
 
 
-def soak(scene: Setting, rounds: Sequence[Sequence[str]], tell: Callable[[str], None] = lambda line: None) -> Report:
-    """Run `rounds`; events that came too late for their job are tried again on another output."""
+def soak(
+    scene: Setting,
+    rounds: Sequence[Sequence[str]],
+    tell: Callable[[str], None] = lambda line: None,
+    seconds: float = math.inf,
+) -> Report:
+    """Run `rounds`; events that came too late for their job are tried again on another output.
+
+    None begins after so many `seconds`.
+    """
     report = Report()
     begun = time.monotonic()
     for number, events in enumerate(rounds, 1):
+        if time.monotonic() - begun > seconds:
+            break
         left, tries = list(events), 0
         while left and tries < 3:
             tries += 1
