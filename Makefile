@@ -45,8 +45,9 @@ check: install
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+# Two processes, each with whole files: fixtures of a file are made once.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What is no secret although it looks like one is in .secrets.baseline; after a look at each, renew it with
 # .venv/bin/detect-secrets scan --baseline .secrets.baseline
