@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from operators.errors import ConfigurationError, EngineError, LeaseLost, StorageError
+from pipeline.appending import append
 from pipeline.chain import fingerprint, lineages
 from pipeline.cluster import cluster, gpu_memory
 from pipeline.commit import Committer
@@ -20,10 +21,10 @@ from pipeline.source import Batch
 from pipeline.voice import Report, Voice
 from pipeline.worker import WorkOrder
 from pipeline.writer import ShardOptions
-from store.layout import SHARD_KINDS, parse_attempt_key, parse_shard_key
+from store.input_media import InputMedia
+from store.layout import RUN, SHARD_KINDS, parse_attempt_key, parse_shard_key
 from store.lease import Lease
 from store.markers import Marker, latest_generations, read_markers, write_success
-from store.media import MediaOpener
 from store.objects import ObjectStore, open_store
 from store.run_record import package_version
 from store.schema import SCHEMA_VERSION
@@ -66,7 +67,12 @@ class _Driver:
 
     def __init__(self, run: Run, planned: Plan, store: ObjectStore, lease: Lease, voice: Voice) -> None:
         self._run, self._plan, self._store, self._lease, self._voice = run, planned, store, lease, voice
+        begun = run.append and store.head(RUN) is not None
         self._record, reuse = open_run(run, store)
+        if begun or (run.append and run.reuse):
+            self._append()
+        elif run.append:
+            voice.note("there was no run to append to: one is begun")
         chain = fingerprint(lineages(run.chain))
         self._order = WorkOrder(
             store=store,
@@ -75,11 +81,18 @@ class _Driver:
             schema=planned.schema,
             footer={CHAIN: chain, PACKAGE: package_version(), SCHEMA: str(SCHEMA_VERSION)},
             options=ShardOptions(seconds=run.shard_seconds),
-            open_media=MediaOpener(run.root()),
+            open_media=InputMedia([source for source, _ in self._record.inputs]),
             reuse=reuse,
         )
         self._committer = Committer(store, lease, chain, latest_generations(store), self._order.footer)
         voice.record, voice.committer = self._record, self._committer
+
+    def _append(self) -> None:
+        self._voice.say("starting", f"looking for new videos in {self._run.input}")
+        grown = append(self._run, self._store, self._record, self._lease)
+        self._record = grown.record
+        for note in grown.notes:
+            self._voice.note(note)
 
     def drive(self) -> Summary:
         """Everything after the output was opened."""
@@ -150,10 +163,7 @@ class _Driver:
         for partition in pending:
             ledger = self._committer.ledgers.get(partition)
             if ledger is None:
-                size = min(
-                    self._record.partition_size, self._record.n_videos - partition * self._record.partition_size
-                )
-                batches.append(Batch(partition=partition, n_videos=size))
+                batches.append(Batch(partition=partition, n_videos=self._record.videos_in(partition)))
             elif ledger.complete():
                 self._note_commit(partition)
             else:

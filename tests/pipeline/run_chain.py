@@ -1,6 +1,6 @@
 """Small chains over real video for tests that run the engine, and a command that runs one.
 
-python -m tests.pipeline.run_chain INPUT OUTPUT [--pause SECONDS] [--term SECONDS]
+python -m tests.pipeline.run_chain INPUT OUTPUT [--pause SECONDS] [--term SECONDS] [--append]
 """
 
 from __future__ import annotations
@@ -128,6 +128,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--pause", type=float, default=0.0)
     parser.add_argument("--term", type=float, default=30.0)
     parser.add_argument("--take-over", action="store_true")
+    parser.add_argument("--append", action="store_true")
     given = parser.parse_args(argv)
     run = small_run(
         given.input,
@@ -135,6 +136,7 @@ def main(argv: Sequence[str]) -> int:
         chain(pause=given.pause),
         lease_term=given.term,
         take_over=given.take_over,
+        append=given.append,
         cpus=2,
     )
     summary = execute(run)
