@@ -151,6 +151,7 @@ def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration)
         cpus=settings.cpus,
         address=settings.address,
         lease_term=settings.lease_term,
+        stall_seconds=settings.stall_seconds,
         retry_failed=options.retry_failed,
         append=options.append,
         reuse=_place(options.reuse) if options.reuse else None,

@@ -26,7 +26,8 @@ class Run:
     `cpus` limits a local Ray instance, `address` names a running cluster, `lease_term` is in seconds.
     `retry_failed` does videos again that have an error; `append` adds the input's new videos to the run that the
     output holds, in partitions of that run's own size; `reuse` names an earlier run to take columns
-    from. `shard_seconds` is how old the oldest unwritten row may get.
+    from. `shard_seconds` is how old the oldest unwritten row may get, `stall_seconds` how long there may be no
+    progress before the run fails (`pipeline.watchdog`).
     """
 
     job: str
@@ -45,6 +46,7 @@ class Run:
     address: str | None = None
     lease_term: float = 30.0
     shard_seconds: float = 15.0
+    stall_seconds: float = 1800.0
 
 
 def open_run(run: Run, store: ObjectStore) -> tuple[RunRecord, Reuse | None]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 
 from operators.errors import ConfigurationError, EngineError, LeaseLost, StorageError
 from pipeline.appending import append
@@ -19,6 +19,7 @@ from pipeline.reconcile import Reconciler
 from pipeline.salvage import CHAIN, PACKAGE, SCHEMA, committed, salvage
 from pipeline.source import Batch
 from pipeline.voice import Report, Voice
+from pipeline.watchdog import Watchdog
 from pipeline.worker import WorkOrder
 from pipeline.writer import ShardOptions
 from store.input_media import InputMedia
@@ -35,6 +36,9 @@ __all__ = ["Plan", "Run", "execute", "plan"]
 LEAST_FUSE = 16
 FUSE_SHARE = 0.05
 """Blocks that Ray may lose before the run stops: so many, or this share of the videos."""
+
+BEAT_SECONDS = 30.0
+"""Longest time between two words of an actor on what it is at."""
 
 
 def execute(run: Run, on_progress: Report | None = None) -> Summary:
@@ -83,6 +87,7 @@ class _Driver:
             options=ShardOptions(seconds=run.shard_seconds),
             open_media=InputMedia([source for source, _ in self._record.inputs]),
             reuse=reuse,
+            beat_seconds=min(BEAT_SECONDS, run.stall_seconds / 6),
         )
         self._committer = Committer(store, lease, chain, latest_generations(store), self._order.footer)
         voice.record, voice.committer = self._record, self._committer
@@ -102,7 +107,8 @@ class _Driver:
             with cluster(self._run.address, self._run.cpus) as capacity, self._committing(pending):
                 if any(stage.gpus for stage in self._plan.stages) and (memory := gpu_memory()) is not None:
                     check_memory(self._run.chain, memory)
-                reconciler = Reconciler(self._order, self._plan.stages, capacity, self._committer)
+                watchdog = Watchdog(self._run.stall_seconds, self._lease.nonce, self._plan.stages, self._warn)
+                reconciler = Reconciler(self._order, self._plan.stages, capacity, self._committer, watchdog)
                 errored = max(LEAST_FUSE, int(self._record.n_videos * FUSE_SHARE))
                 self._consume("running", reconciler.first_pass(self._batches(pending), errored))
                 while missing := self._missing(pending):
@@ -170,15 +176,19 @@ class _Driver:
                 batches.append(Reconciler.batch_of(ledger, ledger.missing()))
         return batches
 
-    def _consume(self, phase: str, receipts: Iterator[Receipt]) -> None:
+    def _consume(self, phase: str, receipts: Generator[Receipt]) -> None:
         self._voice.say(phase)
-        for receipt in receipts:
-            marker = self._committer.take(receipt)
-            if marker is not None:
-                self._voice.account.add(marker)
-            if receipt.halted:
-                raise EngineError(f"{receipt.halted}. What is committed stays: run the same command to go on")
-            self._voice.say(phase, always=False)
+        with closing(receipts):  # ends the execution at once where this raises, not when the traceback is forgotten
+            for receipt in receipts:
+                marker = self._committer.take(receipt)
+                if marker is not None:
+                    self._voice.account.add(marker)
+                if receipt.halted:
+                    raise EngineError(f"{receipt.halted}. What is committed stays: run the same command to go on")
+                self._voice.say(phase, always=False)
+
+    def _warn(self, text: str) -> None:
+        self._voice.say("running", text)
 
     def _note_commit(self, partition: int) -> None:
         self._voice.account.add(self._committer.commit(partition))
