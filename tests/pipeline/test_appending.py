@@ -151,9 +151,7 @@ def test_a_file_of_the_same_name_elsewhere_is_not_taken_for_a_video_of_the_run(t
     open_run(a_run(videos, output, chain(), partition_size=2), open_store(output))
     assert grow(adding(other, output), open_store(output))[1][0].startswith("none of the 2")  # a folder that moved
     (other / "film1.mp4").write_bytes(b"another film")
-    with pytest.raises(
-        ManifestError, match=r"1 videos of .* the video_id of another[\s\S]*film1-[\s\S]*in a manifest"
-    ):
+    with pytest.raises(ManifestError, match=r"1 videos of .* the video_id of [\s\S]*film1-[\s\S]*in a manifest"):
         grow(adding(other, output), open_store(output))
     (videos / "film0.mp4").write_bytes(b"cut anew")
     _, notes = grow(a_run(videos, output, chain(), partition_size=2, append=True), open_store(output))

@@ -75,12 +75,12 @@ def test_a_process_that_fell_silent_comes_after_those_that_speak():
     [
         (
             {"wants": {"CPU": 1.0, "GPU": 0.5}},
-            "wants 1 CPU (free 3 of 4), 0.5 GPU (free 0 of 1); other work holds them",
+            "1 CPU (free 3 of 4), 0.5 GPU (free 0 of 1); other work",
         ),
         ({"wants": {"CPU": 1.0, "GPU": 2.0}}, "2 GPU (free 0 of 1); no node of the cluster has as much"),
         (
             {"wants": {"memory": 16.0 * (1 << 30)}},
-            "16,384 MiB of memory (free 4,096 of 8,192); no node of the cluster",
+            "16,384 MiB of memory (free 4,096 of 8,192); no node",
         ),
         ({"wants": {"CPU": 1.0}, "pending": 1}, "a node has room, but the actor does not come up"),
         ({"restarting": 2}, "its 2 actors died and are being started again; an actor wants 1 CPU"),
