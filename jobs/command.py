@@ -151,7 +151,9 @@ def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration)
         cpus=settings.cpus,
         address=settings.address,
         lease_term=settings.lease_term,
+        stall_seconds=settings.stall_seconds,
         retry_failed=options.retry_failed,
+        append=options.append,
         reuse=_place(options.reuse) if options.reuse else None,
         take_over=options.take_over,
     )
@@ -230,6 +232,9 @@ def _parser(job: Job) -> Parser:
     how.add_argument("--partition-size", metavar="N", help="videos committed together (default: 64)")
     again = parser.add_argument_group("going on")
     again.add_argument("--retry-failed", action="store_true", help="run failed videos and clips again")
+    again.add_argument(
+        "--append", action="store_true", help="add the videos of --input that the run at --output does not have yet"
+    )
     again.add_argument("--reuse", metavar="RUN", help="take over what an earlier run's output already holds")
     again.add_argument("--take-over", action="store_true", help="write although another run holds the output")
     look = parser.add_argument_group("looking without running")
@@ -251,10 +256,15 @@ _EXAMPLES = """\
 examples:
   {command} --input videos/ --output out/
   {command} --input s3://bucket/videos/ --output s3://bucket/clips/ --limit 10
+  {command} --input more/ --output out/ --append
 {own}  {command} --show-config > my.yaml        then edit it, and give it with --config my.yaml
   {status} --output out/                   what is done, what failed and why
 
 Running the same command again goes on where the last one stopped.
+
+A run can grow: --append adds those videos of --input whose video_id the run does not have, as new partitions.
+What is committed is neither read nor done again. The settings must be those of the run; its partition size
+applies. Give the folder that has more videos now, or another input.
 
 exit code:
   0  every input is accounted for and at least one partition is committed

@@ -39,6 +39,9 @@ class RunSettings(Settings):
     cpus: int | None = Field(None, ge=1, le=4096, description="CPUs to use on this machine; all where not given")
     address: str | None = Field(None, description="Ray cluster to join; a local one is started where not given")
     lease_term: float = Field(30.0, ge=1, le=3600, description="seconds until a silent writer has lost its output")
+    stall_seconds: float = Field(
+        1800.0, ge=1, description="seconds without any progress or sign of it after which the run fails and says why"
+    )
 
 
 RUN = "run"

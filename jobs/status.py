@@ -75,11 +75,15 @@ def _facts(status: Status) -> Table:
     from rich.filesize import decimal
 
     from jobs.progress import span
+    from store.run_record import span_of
 
     table = _table()
     table.add_row("state", _state(status))
     table.add_row("partitions", f"{_tally(status.partitions)} of {status.n_partitions:,}")
     table.add_row("videos", f"{_tally(status.videos)} of {status.n_videos:,}")
+    for append in status.appended:
+        partitions = span_of(append.first_partition, append.n_partitions)
+        table.add_row("appended", f"{append.n_videos:,} videos of {append.input} as {partitions}")
     table.add_row("clips", _tally(status.clips))
     if status.tiers:
         table.add_row("tiers", _tally(status.tiers))

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
 from ray.data import ActorPoolStrategy, DataContext, Dataset, ExecutionOptions, read_datasource
@@ -16,10 +16,12 @@ from operators.contract import Row
 from operators.errors import EngineError
 from pipeline.chain import Stage, pool_sizes
 from pipeline.cluster import Capacity
+from pipeline.heartbeat import LOADING, Heart
 from pipeline.meter import Meter
 from pipeline.receipt import Receipt
 from pipeline.source import Batch, VideoSource, from_row
 from pipeline.transit import HALT, from_block, to_blocks, transit_schema, with_tallies
+from pipeline.watchdog import Watchdog
 from pipeline.worker import ClipWorker, VideoWorker, WorkOrder, new_writer
 
 OPEN_PARTITIONS = 2
@@ -46,14 +48,17 @@ class VideoStage:
 
     def __init__(self, order: WorkOrder, stage: Stage, passes: pa.Schema | None) -> None:
         self._order, self._stage, self._passes = order, stage, passes
-        self._worker = VideoWorker(order, stage.operators)
+        self._heart = Heart(order.session, order.beat_seconds, stage.name)
+        with self._heart.at(LOADING):
+            self._worker = VideoWorker(order, stage.operators)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         for row in batch.to_pylist():
             task = from_row(row)
             meter = Meter(self._stage.operators)
-            rows = _halting(self._worker.rows(task, meter), task.partition)
-            yield from _output(self._order, self._passes, rows, meter)
+            rows = self._heart.counted(_halting(self._worker.rows(task, meter), task.partition))
+            with self._heart.at(f"video {task.video['video_id']}"):
+                yield from _output(self._order, self._passes, rows, meter)
 
 
 class ClipStage:
@@ -61,13 +66,23 @@ class ClipStage:
 
     def __init__(self, order: WorkOrder, stage: Stage, passes: pa.Schema | None) -> None:
         self._order, self._stage, self._passes = order, stage, passes
-        self._worker = ClipWorker(stage.operators)
+        self._heart = Heart(order.session, order.beat_seconds, stage.name)
+        with self._heart.at(LOADING):
+            self._worker = ClipWorker(stage.operators)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         for partition, group in groupby(from_block(batch), key=itemgetter("partition")):
             meter = Meter(self._stage.operators)
-            rows = _halting(self._worker.rows(group, meter), partition)
-            yield from _output(self._order, self._passes, rows, meter)
+            rows = list(group)
+            with self._heart.at(_named(rows)):
+                rows = self._heart.counted(_halting(self._worker.rows(rows, meter), partition))
+                yield from _output(self._order, self._passes, rows, meter)
+
+
+def _named(rows: Sequence[Row]) -> str:
+    """The videos of a batch, in words."""
+    videos = dict.fromkeys(str(row.get("video_id")) for row in rows)
+    return f"clips of video {', '.join(list(videos)[:3])}{', …' if len(videos) > 3 else ''}"
 
 
 def _output(order: WorkOrder, passes: pa.Schema | None, rows: Iterable[Row], meter: Meter) -> Iterator[pa.Table]:
@@ -95,6 +110,7 @@ def receipts(
     stages: Sequence[Stage],
     batches: Sequence[Batch],
     capacity: Capacity,
+    watchdog: Watchdog,
     *,
     errored_blocks: int,
     alone: bool = False,
@@ -102,13 +118,14 @@ def receipts(
     """Run the graph over `batches` and yield receipts as they arrive.
 
     `errored_blocks` is the fuse: more lost blocks than that raise. `alone` gives each stage one actor
-    and does not let Ray repeat a task.
+    and does not let Ray repeat a task. Raises `EngineError` where `watchdog` finds that nothing moves.
     """
     context = _context(errored_blocks)
+    watchdog.introduce(context)
     with DataContext.current(context):
         dataset = _dataset(order, stages, batches, capacity, alone)
-    for table in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        for row in cast(pa.Table, table).to_pylist():
+    for table in watchdog.guarded(dataset):
+        for row in table.to_pylist():
             yield Receipt.from_row(row)
 
 

@@ -7,7 +7,7 @@ ledger find it; the attempts that were written down before they started tell wha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from operators.errors import EngineError, RowError
 from pipeline.attempts import Evidence, read_attempts, weigh
@@ -19,6 +19,7 @@ from pipeline.ledger import Ledger
 from pipeline.meter import Meter
 from pipeline.receipt import Receipt
 from pipeline.source import Batch
+from pipeline.watchdog import Watchdog
 from pipeline.worker import Task, WorkOrder, new_writer, verdict
 from store.manifest import read_partition
 
@@ -29,8 +30,16 @@ FRUITLESS = 3
 class Reconciler:
     """Runs the graph in passes until nothing is missing."""
 
-    def __init__(self, order: WorkOrder, stages: Sequence[Stage], capacity: Capacity, committer: Committer) -> None:
+    def __init__(
+        self,
+        order: WorkOrder,
+        stages: Sequence[Stage],
+        capacity: Capacity,
+        committer: Committer,
+        watchdog: Watchdog,
+    ) -> None:
         self._order, self._stages, self._capacity, self._committer = order, stages, capacity, committer
+        self._watchdog = watchdog
         self._fruitless = 0
         self._last: object = None
 
@@ -47,13 +56,13 @@ class Reconciler:
             known[video_id] = {"have": have, "take": state.take, "strikes": strikes, "alone": alone}
         return Batch(partition=ledger.partition, n_videos=len(videos), only=frozenset(videos), known=known)
 
-    def first_pass(self, batches: Sequence[Batch], errored_blocks: int) -> Iterator[Receipt]:
+    def first_pass(self, batches: Sequence[Batch], errored_blocks: int) -> Generator[Receipt]:
         """Everything that is pending, but those videos that earlier drivers died with."""
         kept = [self._without_suspects(batch) for batch in batches]
         if kept := [batch for batch in kept if batch.n_videos]:
-            yield from receipts(self._order, self._stages, kept, self._capacity, errored_blocks=errored_blocks)
+            yield from self._receipts(kept, errored_blocks)
 
-    def next_pass(self, missing: Mapping[int, Sequence[str]]) -> Iterator[Receipt]:
+    def next_pass(self, missing: Mapping[int, Sequence[str]]) -> Generator[Receipt]:
         """What is missing, once more: verdicts first, then the others together, then the suspects alone.
 
         Raises `EngineError` when passes bring neither results nor attempts.
@@ -77,9 +86,11 @@ class Reconciler:
         n_videos = sum(len(videos) for videos in missing.values())
         for batches, lonely in ((together, False), (alone, True)):
             if batches:
-                yield from receipts(
-                    self._order, self._stages, batches, self._capacity, errored_blocks=n_videos + 1, alone=lonely
-                )
+                yield from self._receipts(batches, n_videos + 1, alone=lonely)
+
+    def _receipts(self, batches: Sequence[Batch], errored_blocks: int, alone: bool = False) -> Iterator[Receipt]:
+        graph = (self._order, self._stages, batches, self._capacity, self._watchdog)
+        return receipts(*graph, errored_blocks=errored_blocks, alone=alone)
 
     def _without_suspects(self, batch: Batch) -> Batch:
         if batch.only is None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 
 from operators.errors import ConfigurationError, EngineError, LeaseLost, StorageError
+from pipeline.appending import append
 from pipeline.chain import fingerprint, lineages
 from pipeline.cluster import cluster, gpu_memory
 from pipeline.commit import Committer
@@ -18,12 +19,13 @@ from pipeline.reconcile import Reconciler
 from pipeline.salvage import CHAIN, PACKAGE, SCHEMA, committed, salvage
 from pipeline.source import Batch
 from pipeline.voice import Report, Voice
+from pipeline.watchdog import Watchdog
 from pipeline.worker import WorkOrder
 from pipeline.writer import ShardOptions
-from store.layout import SHARD_KINDS, parse_attempt_key, parse_shard_key
+from store.input_media import InputMedia
+from store.layout import RUN, SHARD_KINDS, parse_attempt_key, parse_shard_key
 from store.lease import Lease
 from store.markers import Marker, latest_generations, read_markers, write_success
-from store.media import MediaOpener
 from store.objects import ObjectStore, open_store
 from store.run_record import package_version
 from store.schema import SCHEMA_VERSION
@@ -34,6 +36,9 @@ __all__ = ["Plan", "Run", "execute", "plan"]
 LEAST_FUSE = 16
 FUSE_SHARE = 0.05
 """Blocks that Ray may lose before the run stops: so many, or this share of the videos."""
+
+BEAT_SECONDS = 30.0
+"""Longest time between two words of an actor on what it is at."""
 
 
 def execute(run: Run, on_progress: Report | None = None) -> Summary:
@@ -66,7 +71,12 @@ class _Driver:
 
     def __init__(self, run: Run, planned: Plan, store: ObjectStore, lease: Lease, voice: Voice) -> None:
         self._run, self._plan, self._store, self._lease, self._voice = run, planned, store, lease, voice
+        begun = run.append and store.head(RUN) is not None
         self._record, reuse = open_run(run, store)
+        if begun or (run.append and run.reuse):
+            self._append()
+        elif run.append:
+            voice.note("there was no run to append to: one is begun")
         chain = fingerprint(lineages(run.chain))
         self._order = WorkOrder(
             store=store,
@@ -75,11 +85,19 @@ class _Driver:
             schema=planned.schema,
             footer={CHAIN: chain, PACKAGE: package_version(), SCHEMA: str(SCHEMA_VERSION)},
             options=ShardOptions(seconds=run.shard_seconds),
-            open_media=MediaOpener(run.root()),
+            open_media=InputMedia([source for source, _ in self._record.inputs]),
             reuse=reuse,
+            beat_seconds=min(BEAT_SECONDS, run.stall_seconds / 6),
         )
         self._committer = Committer(store, lease, chain, latest_generations(store), self._order.footer)
         voice.record, voice.committer = self._record, self._committer
+
+    def _append(self) -> None:
+        self._voice.say("starting", f"looking for new videos in {self._run.input}")
+        grown = append(self._run, self._store, self._record, self._lease)
+        self._record = grown.record
+        for note in grown.notes:
+            self._voice.note(note)
 
     def drive(self) -> Summary:
         """Everything after the output was opened."""
@@ -89,7 +107,8 @@ class _Driver:
             with cluster(self._run.address, self._run.cpus) as capacity, self._committing(pending):
                 if any(stage.gpus for stage in self._plan.stages) and (memory := gpu_memory()) is not None:
                     check_memory(self._run.chain, memory)
-                reconciler = Reconciler(self._order, self._plan.stages, capacity, self._committer)
+                watchdog = Watchdog(self._run.stall_seconds, self._lease.nonce, self._plan.stages, self._warn)
+                reconciler = Reconciler(self._order, self._plan.stages, capacity, self._committer, watchdog)
                 errored = max(LEAST_FUSE, int(self._record.n_videos * FUSE_SHARE))
                 self._consume("running", reconciler.first_pass(self._batches(pending), errored))
                 while missing := self._missing(pending):
@@ -150,25 +169,26 @@ class _Driver:
         for partition in pending:
             ledger = self._committer.ledgers.get(partition)
             if ledger is None:
-                size = min(
-                    self._record.partition_size, self._record.n_videos - partition * self._record.partition_size
-                )
-                batches.append(Batch(partition=partition, n_videos=size))
+                batches.append(Batch(partition=partition, n_videos=self._record.videos_in(partition)))
             elif ledger.complete():
                 self._note_commit(partition)
             else:
                 batches.append(Reconciler.batch_of(ledger, ledger.missing()))
         return batches
 
-    def _consume(self, phase: str, receipts: Iterator[Receipt]) -> None:
+    def _consume(self, phase: str, receipts: Generator[Receipt]) -> None:
         self._voice.say(phase)
-        for receipt in receipts:
-            marker = self._committer.take(receipt)
-            if marker is not None:
-                self._voice.account.add(marker)
-            if receipt.halted:
-                raise EngineError(f"{receipt.halted}. What is committed stays: run the same command to go on")
-            self._voice.say(phase, always=False)
+        with closing(receipts):  # ends the execution at once where this raises, not when the traceback is forgotten
+            for receipt in receipts:
+                marker = self._committer.take(receipt)
+                if marker is not None:
+                    self._voice.account.add(marker)
+                if receipt.halted:
+                    raise EngineError(f"{receipt.halted}. What is committed stays: run the same command to go on")
+                self._voice.say(phase, always=False)
+
+    def _warn(self, text: str) -> None:
+        self._voice.say("running", text)
 
     def _note_commit(self, partition: int) -> None:
         self._voice.account.add(self._committer.commit(partition))

@@ -19,7 +19,7 @@ import math
 import os
 import posixpath
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -28,7 +28,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from operators.errors import StorageError
+from operators.errors import LeaseLost, StorageError
 from store.layout import manifest_key
 from store.listing import VIDEO_SUFFIXES, list_folder, list_prefix
 from store.manifest_rows import READERS
@@ -79,21 +79,47 @@ def read_input(input: str, *, limit: int | None = None) -> list[VideoEntry]:
     raise ManifestError(f"--input {input}: neither a folder nor a manifest. {hint}")
 
 
-def write_manifest(store: ObjectStore, entries: Sequence[VideoEntry], partition_size: int) -> int:
-    """Write `manifest/NNNNN.parquet` for every `partition_size` entries; the number of partitions."""
+def write_manifest(
+    store: ObjectStore,
+    entries: Sequence[VideoEntry],
+    partition_size: int,
+    *,
+    first: int = 0,
+    still_ours: Callable[[], None] | None = None,
+) -> int:
+    """Write `manifest/NNNNN.parquet` from partition `first` on for every `partition_size` entries.
+
+    Returns the number of partitions. With `still_ours` (raises where the output's lease is lost) no file of
+    another writer is replaced: only one that was there already while the lease was held.
+    """
     chunks = [entries[start : start + partition_size] for start in range(0, len(entries), partition_size)]
 
-    def write(partition: int) -> None:
-        chunk = chunks[partition]
+    def write(number: int) -> None:
+        chunk, key = chunks[number], manifest_key(first + number)
         columns = {name: [getattr(entry, name) for entry in chunk] for name in MANIFEST_SCHEMA.names}
         sink = io.BytesIO()
         pq.write_table(pa.table(columns, schema=MANIFEST_SCHEMA), sink, compression="zstd")
-        store.put(manifest_key(partition), sink.getvalue())
+        if still_ours is None:
+            store.put(key, sink.getvalue())
+        else:
+            _write_as_holder(store, key, sink.getvalue(), still_ours)
 
     with ThreadPoolExecutor(WRITERS, thread_name_prefix="manifest") as pool:
         for _ in pool.map(write, range(len(chunks))):
             pass
     return len(chunks)
+
+
+def _write_as_holder(store: ObjectStore, key: str, data: bytes, still_ours: Callable[[], None]) -> None:
+    """Create an object, or replace what a writer before us left. The lease is looked at between reading the
+    version that is replaced and replacing it, so that a writer who slept replaces nothing."""
+    still_ours()
+    if store.create(key, data):
+        return
+    old, etag = store.read(key)
+    still_ours()
+    if old != data and store.replace(key, data, etag) is None:
+        raise LeaseLost(f"{store.url}/{key} was written by another run at the same time; run the same command again")
 
 
 def read_partition(store: ObjectStore, partition: int) -> list[VideoEntry]:

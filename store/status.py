@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from operators.errors import ConfigurationError, StorageError
-from store.layout import LEASE, SUCCESS, parse_attempt_key, parse_shard_key
+from store.layout import LEASE, parse_attempt_key, parse_shard_key
 from store.lease import read_lease
-from store.markers import FailureTally, Marker, OperatorTally, latest_generations, read_marker
+from store.markers import FailureTally, Marker, OperatorTally, latest_generations, read_marker, read_success
 from store.objects import ObjectMissing, ObjectStore
-from store.run_record import read_run
+from store.run_record import Append, RunRecord, read_run
 from store.threads import in_threads
 
 PartitionState = Literal["done", "running", "failed", "pending"]
@@ -28,11 +28,13 @@ class Status:
     `with_failures` are committed partitions in which some video or clip failed. `videos` and `clips` count
     by state, `failures` come most frequent first. `active_seconds` is the time in which at least one
     committed partition was being worked on; pauses between runs do not count. `unreadable` names the
-    markers that cannot be trusted, `complete` says that `_SUCCESS` was written. Times are epoch seconds.
+    markers that cannot be trusted, `complete` says that `_SUCCESS` was written and names every partition, also
+    those of `appended`, by which the run has grown. Times are epoch seconds.
     """
 
     job: str
     input: str
+    appended: tuple[Append, ...]
     output: str
     created: str
     writer: str | None
@@ -68,7 +70,8 @@ class Status:
     def as_dict(self) -> dict[str, Any]:
         """JSON values only, for `--json`."""
         return {
-            **asdict(replace(self, failures=(), operators={})),
+            **asdict(replace(self, failures=(), operators={}, appended=())),
+            "appended": [append.model_dump(exclude={"format", "nonce"}) for append in self.appended],
             "failures": [tally.model_dump() for tally in self.failures],
             "operators": {name: tally.model_dump() for name, tally in self.operators.items()},
             "unreadable": list(self.unreadable),
@@ -86,10 +89,10 @@ def scan(store: ObjectStore, *, now: float | None = None) -> Status:
 
     Raises `ConfigurationError` where there is no run and `StorageError` where it cannot be read.
     """
+    generations = latest_generations(store)  # before the run, which may grow: every marker is then of its partitions
     run = read_run(store)
     if run is None:
         raise ConfigurationError(f"{store.url} holds no run; give the --output of a job")
-    generations = latest_generations(store)
     read = in_threads(lambda item: _read(store, item), generations.items())
     markers = [found for found in read if isinstance(found, Marker)]
     unreadable = tuple(found for found in read if isinstance(found, str))
@@ -99,10 +102,11 @@ def scan(store: ObjectStore, *, now: float | None = None) -> Status:
     return Status(
         job=run.job,
         input=run.input,
+        appended=run.appended,
         output=store.url,
         created=run.created,
         writer=writer,
-        complete=store.head(SUCCESS) is not None,
+        complete=_complete(store, run),
         n_partitions=run.n_partitions,
         n_videos=run.n_videos,
         partitions={
@@ -172,6 +176,14 @@ def _writer(store: ObjectStore, now: float) -> str | None:
     if facts is None or now - facts.modified > 2 * found[0].term:
         return None
     return f"{found[0].job or 'a run'} of {found[0].holder}, since {found[0].acquired}"
+
+
+def _complete(store: ObjectStore, run: RunRecord) -> bool:
+    try:
+        named = read_success(store)
+    except StorageError:  # jobs.verify says what is wrong with it
+        return False
+    return named is not None and len(named) == run.n_partitions
 
 
 def _begun(store: ObjectStore) -> set[int]:
