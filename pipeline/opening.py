@@ -11,6 +11,7 @@ from typing import Any
 from operators.contract import Operator
 from operators.errors import RunMismatch
 from pipeline.chain import fingerprint, lineages
+from pipeline.cluster import NO_WISHES, Wishes
 from pipeline.reuse import Reuse, reuse_of
 from store.layout import manifest_key
 from store.manifest import read_input, read_partition, write_manifest
@@ -26,7 +27,7 @@ class Run:
 
     `cpus` limits a local Ray instance, `address` names a running cluster, `lease_term` is in seconds.
     `retry_failed` does videos again that have an error; `reuse` names an earlier run to take columns
-    from. `shard_seconds` is how old the oldest unwritten row may get.
+    from. `shard_seconds` is how old the oldest unwritten row may get. `wishes` say where stages may run.
     """
 
     job: str
@@ -44,6 +45,7 @@ class Run:
     address: str | None = None
     lease_term: float = 30.0
     shard_seconds: float = 15.0
+    wishes: Wishes = NO_WISHES
 
     def root(self) -> str | None:
         """The folder that local videos must not leave: the input, when it is one."""
