@@ -60,9 +60,9 @@ class Moment:
 class Timeline:
     """Samples the cluster and the run about once a second, from a thread of its own."""
 
+    stages: dict[str, tuple[int, int, int]]
     hurry: Path | None = None
     moments: list[Moment] = field(default_factory=list)
-    stages: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     progress: Any = None
     _ended: threading.Event = field(default_factory=threading.Event)
     _begun: float = field(default_factory=time.monotonic)
@@ -105,31 +105,8 @@ class Timeline:
         self._ended.set()
 
 
-TIMELINE = Timeline()
-
-
-def _watcher() -> type:
-    """A callback of Ray Data that notes actors and queues of every stage as its scheduler sees them."""
-    from ray.data._internal.execution.execution_callback import ExecutionCallback
-
-    class Watcher(ExecutionCallback):
-        def on_execution_step(self, executor: Any) -> None:
-            TIMELINE.stages = {
-                f"{number}:{operator.name}": (
-                    sum(pool.num_running_actors() for pool in operator.get_autoscaling_actor_pools()),
-                    sum(pool.num_pending_actors() for pool in operator.get_autoscaling_actor_pools()),
-                    state.total_enqueued_input_blocks(),
-                )
-                for number, (operator, state) in enumerate(executor._topology.items())
-                if operator.get_autoscaling_actor_pools()
-            }
-
-    return Watcher
-
-
 def elastic(videos: int, until_full: bool, folder: Path) -> dict[str, Any]:
     """Run the job on a cluster that begins with its head alone; the timeline, and what the run came to."""
-    global TIMELINE
     # Ray Data reads these once, when it is imported: it asks for nodes every 10 s unless told otherwise.
     os.environ.update(RAY_AUTH_MODE="disabled", RAY_DATA_MIN_GAP_BETWEEN_AUTOSCALING_REQUESTS="2")
     hurry = folder / "hurry"
@@ -142,6 +119,7 @@ def elastic(videos: int, until_full: bool, folder: Path) -> dict[str, Any]:
         import ray
         from ray.data import DataContext
 
+        from benchmarks.stage_watcher import STAGES, StageWatcher
         from pipeline.cluster import ONE_THREAD, QUIET
         from pipeline.run import Run, execute
 
@@ -149,8 +127,8 @@ def elastic(videos: int, until_full: bool, folder: Path) -> dict[str, Any]:
         ray.init(
             address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": ONE_THREAD}
         )
-        DataContext.get_current().custom_execution_callback_classes = [_watcher()]
-        TIMELINE = timeline = Timeline(hurry=hurry if until_full else None)
+        DataContext.get_current().custom_execution_callback_classes = [StageWatcher]
+        timeline = Timeline(STAGES, hurry=hurry if until_full else None)
         sampler = threading.Thread(target=timeline.watch, daemon=True)
         sampler.start()
         pace = Pace.model_validate({"hurry": str(hurry)} if until_full else {})
@@ -168,7 +146,7 @@ def elastic(videos: int, until_full: bool, folder: Path) -> dict[str, Any]:
                 Run(job="elastic", input=str(source), output=str(output), chain=operators, partition_size=8), note
             )
             ran = time.monotonic() - begun
-            timeline.stages = {}
+            timeline.stages.clear()
             shrunk = _await_shrinking(timeline)
         finally:
             timeline.end()

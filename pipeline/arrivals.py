@@ -17,8 +17,12 @@ INTERVAL = 2.0
 
 @contextmanager
 def tell_arrivals(stages: Sequence[Stage], capacity: Capacity, say: Callable[[str], None]) -> Iterator[None]:
-    """Until every stage has room for its minimum, `say` which nodes are waited for; from a thread of its own."""
-    if not waiting(stages, capacity.nodes, capacity.placement):
+    """Until every stage has room for its minimum, `say` which nodes are waited for; from a thread of its own.
+
+    Says nothing where the largest cluster has no room either: the run is refused, then.
+    """
+    now, ever = (waiting(stages, nodes, capacity.placement) for nodes in (capacity.nodes, capacity.largest))
+    if not now or ever:
         yield
         return
     ended = threading.Event()

@@ -100,23 +100,28 @@ def autoscaler_limits(nodes: Sequence[Node]) -> Limits | None:
     """
     import ray
     from ray.exceptions import RayError
+    from ray.util.client import ray as client
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     head = next((node.id for node in nodes if node.head), None)
     if head is None:
         return None
-    context = ray.get_runtime_context()
-    port = context.gcs_address.rpartition(":")[2]
-    if context.get_node_id() == head:
-        text = monitor_configuration(port)
+    if not client.is_connected() and ray.get_runtime_context().get_node_id() == head:
+        text = _on_the_head()
     else:
         there = NodeAffinitySchedulingStrategy(head, soft=False)
-        asked = ray.remote(num_cpus=0)(monitor_configuration).options(scheduling_strategy=there).remote(port)
+        asked = ray.remote(num_cpus=0)(_on_the_head).options(scheduling_strategy=there).remote()
         try:
             text = ray.get(asked, timeout=ASK_SECONDS)
         except RayError:
             return None
     return None if text is None else limits_of(text)
+
+
+def _on_the_head() -> str | None:
+    import ray
+
+    return monitor_configuration(ray.get_runtime_context().gcs_address.rpartition(":")[2])
 
 
 def monitor_configuration(gcs_port: str) -> str | None:
@@ -126,10 +131,10 @@ def monitor_configuration(gcs_port: str) -> str | None:
     """
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
-        options = dict(word[2:].split("=", 1) for word in words if word.startswith("--") and "=" in word)
-        if not any(word.endswith("monitor.py") for word in words):
+        if not any(Path(word).name == "monitor.py" for word in words):
             continue
-        if options.get("gcs-address", "").rpartition(":")[2] != gcs_port or "log_monitor.py" in " ".join(words):
+        options = dict(word[2:].split("=", 1) for word in words if word.startswith("--") and "=" in word)
+        if options.get("gcs-address", "").rpartition(":")[2] != gcs_port:
             continue
         try:
             path = options.get("autoscaling-config")
