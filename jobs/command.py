@@ -131,6 +131,7 @@ def _on_device(job: Job, classes: Sequence[type[Operator]], options: argparse.Na
 
 
 def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration) -> Run:
+    from pipeline.cluster import Wishes
     from pipeline.opening import Run
 
     if missing := [f"--{name}" for name in ("input", "output") if not getattr(options, name)]:
@@ -152,6 +153,7 @@ def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration)
         address=settings.address,
         lease_term=settings.lease_term,
         stall_seconds=settings.stall_seconds,
+        wishes=Wishes(placement=settings.placement, max_cpus=settings.max_cpus, max_gpus=settings.max_gpus),
         retry_failed=options.retry_failed,
         append=options.append,
         reuse=_place(options.reuse) if options.reuse else None,
@@ -168,9 +170,10 @@ def _place(where: str) -> str:
 
 def _process(job: Job, run: Run, options: argparse.Namespace, execute: Execute | None) -> int:
     if options.plan:
-        from pipeline.plan import plan
+        from pipeline.plan import cluster_lines, plan
 
-        print(*plan(run).lines(), sep="\n")
+        planned = plan(run)
+        print(*planned.lines(run.wishes.placement), *cluster_lines(planned, run), sep="\n")
         return 0
     from jobs.progress import open_display
     from jobs.summary import summary_lines

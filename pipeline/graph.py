@@ -14,10 +14,11 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset, ExecutionOptions, 
 
 from operators.contract import Row
 from operators.errors import EngineError
-from pipeline.chain import Stage, pool_sizes
+from pipeline.chain import Stage
 from pipeline.cluster import Capacity
 from pipeline.heartbeat import LOADING, Heart
 from pipeline.meter import Meter
+from pipeline.pools import Pool, pools
 from pipeline.receipt import Receipt
 from pipeline.source import Batch, VideoSource, from_row
 from pipeline.transit import HALT, from_block, to_blocks, transit_schema, with_tallies
@@ -31,7 +32,7 @@ TASKS_IN_FLIGHT = 2
 """Videos given to an actor: one that runs and the next one, so that none waits behind a long film."""
 
 MOST_ACTORS = 10_000
-"""Size that a pool never reaches: it grows with the cluster."""
+"""Size that a pool never reaches: it grows with a cluster of which nobody says how far it grows."""
 
 RAY_RETRIES = 1
 """Times that Ray itself repeats the task of a dead actor; after that the driver decides."""
@@ -132,26 +133,25 @@ def receipts(
 def _dataset(
     order: WorkOrder, stages: Sequence[Stage], batches: Sequence[Batch], capacity: Capacity, alone: bool
 ) -> Dataset:
-    sizes = [1] * len(stages) if alone else pool_sizes(stages, capacity.cpus, capacity.gpus, capacity.memory_mb)
-    sizes[0] = min(sizes[0], sum(batch.n_videos for batch in batches))
+    capacity = capacity.renewed()
+    sizes = _sizes(stages, capacity, sum(batch.n_videos for batch in batches), alone)
     dataset = read_datasource(
         VideoSource(order.store, batches),
         override_num_blocks=len(batches),
         num_cpus=0,
         concurrency=1 if alone else min(OPEN_PARTITIONS, len(batches)),
     )
-    for number, (stage, size) in enumerate(zip(stages, sizes, strict=True)):
+    for number, (stage, pool) in enumerate(zip(stages, sizes, strict=True)):
         later = [operator for following in stages[number + 1 :] for operator in following.operators]
         passes = None if number == len(stages) - 1 else transit_schema(order.schema, later)
-        most = size if alone else max(size, stage.actors[1] or MOST_ACTORS)
         dataset = _mapped(
             dataset,
             VideoStage if number == 0 else ClipStage,
             fn_constructor_args=(order, stage, passes),
             compute=ActorPoolStrategy(
-                min_size=size,
-                max_size=most,
-                initial_size=size,
+                min_size=pool.start,
+                max_size=MOST_ACTORS if pool.most is None else pool.most,
+                initial_size=pool.start,
                 max_tasks_in_flight_per_actor=1 if alone else TASKS_IN_FLIGHT * stage.concurrency,
                 max_concurrent_calls_per_actor=1 if alone else stage.concurrency,
                 enable_true_multi_threading=stage.concurrency > 1,
@@ -161,9 +161,19 @@ def _dataset(
             num_cpus=stage.cpus,
             num_gpus=stage.gpus or None,
             memory=stage.memory_mb * MIB or None,
+            label_selector=capacity.placement.selector(capacity.nodes, stage.gpus > 0) or None,
             max_task_retries=0 if alone else RAY_RETRIES,
         )
     return dataset
+
+
+def _sizes(stages: Sequence[Stage], capacity: Capacity, videos: int, alone: bool) -> list[Pool]:
+    """Pools of the stages; the first is never larger than there are videos for it."""
+    first, *others = pools(stages, capacity.nodes, capacity.largest, capacity.placement, bounded=capacity.bounded)
+    if alone:
+        return [Pool(start=1, most=1)] * len(stages)
+    most = videos if first.most is None else min(first.most, videos)
+    return [Pool(start=min(first.start, videos), most=most), *others]
 
 
 def _mapped(dataset: Dataset, function: type, **options: Any) -> Dataset:

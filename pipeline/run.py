@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 
 from operators.errors import ConfigurationError, EngineError, LeaseLost, StorageError
 from pipeline.appending import append
+from pipeline.arrivals import tell_arrivals
 from pipeline.chain import fingerprint, lineages
 from pipeline.cluster import cluster, gpu_memory
 from pipeline.commit import Committer
@@ -104,7 +105,11 @@ class _Driver:
         pending = self._pending()
         self._voice.say("starting", f"{len(pending)} of {self._record.n_partitions} partitions to do")
         if pending:
-            with cluster(self._run.address, self._run.cpus) as capacity, self._committing(pending):
+            with (
+                cluster(self._run.address, self._run.cpus, self._run.wishes) as capacity,
+                self._committing(pending),
+                tell_arrivals(self._plan.stages, capacity, lambda text: self._voice.say("starting", text)),
+            ):
                 if any(stage.gpus for stage in self._plan.stages) and (memory := gpu_memory()) is not None:
                     check_memory(self._run.chain, memory)
                 watchdog = Watchdog(self._run.stall_seconds, self._lease.nonce, self._plan.stages, self._warn)
