@@ -19,7 +19,7 @@ from pipeline.receipt import Receipt
 from pipeline.reconcile import Reconciler
 from pipeline.salvage import CHAIN, PACKAGE, SCHEMA
 from pipeline.voice import Report, Voice
-from pipeline.watchdog import Watchdog
+from pipeline.watchdog import Watchdog, beat_seconds
 from pipeline.worker import WorkOrder
 from pipeline.writer import ShardOptions
 from store.input_media import InputMedia
@@ -35,9 +35,6 @@ __all__ = ["Plan", "Run", "execute", "plan"]
 LEAST_FUSE = 16
 FUSE_SHARE = 0.05
 """Blocks that Ray may lose before the run stops: so many, or this share of the videos."""
-
-BEAT_SECONDS = 30.0
-"""Longest time between two words of an actor on what it is at."""
 
 
 def execute(run: Run, on_progress: Report | None = None) -> Summary:
@@ -86,7 +83,7 @@ class _Driver:
             options=ShardOptions(seconds=run.shard_seconds),
             open_media=InputMedia([source for source, _ in self._record.inputs]),
             reuse=reuse,
-            beat_seconds=min(BEAT_SECONDS, run.stall_seconds / 6),
+            beat_seconds=beat_seconds(run.stall_seconds),
         )
         self._committer = Committer(store, lease, chain, latest_generations(store), self._order.footer)
         voice.record, voice.committer = self._record, self._committer
