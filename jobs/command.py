@@ -234,7 +234,9 @@ def _parser(job: Job) -> Parser:
     )
     how.add_argument("--partition-size", metavar="N", help="videos committed together (default: 64)")
     again = parser.add_argument_group("going on")
-    again.add_argument("--retry-failed", action="store_true", help="run failed videos and clips again")
+    again.add_argument(
+        "--retry-failed", action="store_true", help="run failed videos and clips, and parked partitions, again"
+    )
     again.add_argument(
         "--append", action="store_true", help="add the videos of --input that the run at --output does not have yet"
     )
@@ -264,6 +266,8 @@ examples:
   {status} --output out/                   what is done, what failed and why
 
 Running the same command again goes on where the last one stopped.
+
+A partition that fails three times is parked: the others complete, the run exits with 1 and says why.
 
 A run can grow: --append adds those videos of --input whose video_id the run does not have, as new partitions.
 What is committed is neither read nor done again. The settings must be those of the run; its partition size

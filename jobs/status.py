@@ -92,6 +92,14 @@ def _facts(status: Status) -> Table:
     if status.clips_per_second is not None and status.videos_per_second is not None:
         pace = f"{status.clips_per_second:.3g} clips/s, {status.videos_per_second:.3g} videos/s"
         table.add_row("pace", f"{pace}, over {span(status.active_seconds)} of work")
+    for failures in status.parked[:SHOWN_MARKERS]:
+        table.add_row(
+            "parked", f"partition {failures.partition}, after {failures.failures} failures: {failures.reason}"
+        )
+    if len(status.parked) > SHOWN_MARKERS:
+        table.add_row("", f"and {len(status.parked) - SHOWN_MARKERS:,} more")
+    if status.parked:
+        table.add_row("", "the same command with --retry-failed tries parked partitions again")
     if status.with_failures:
         table.add_row("failures", f"in {status.with_failures:,} partitions; --retry-failed tries them again")
     return table

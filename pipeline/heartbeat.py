@@ -34,7 +34,7 @@ class Beat:
     `cpu` (seconds) and `moved` (bytes read and written, of files and pipes) are those of its process and all below
     it. `at` is its longest task ("video a-1", "clips of a-1, b-2", "loading"), "" where it has none; `since` is
     that task's age in seconds and `where` the operator and the line that it runs. `silent` is how long, in
-    seconds, the driver has waited for the next beat.
+    seconds, the driver has waited for the next beat, 0 while that is not late.
     """
 
     stage: str
@@ -74,6 +74,7 @@ class Heart:
         self._number = 0
         self._works: dict[int, _Work] = {}
         self._lock = threading.Lock()
+        self._tell()  # before anything is loaded, so that a process that dies of it was heard of
         threading.Thread(target=self._keep, name="heartbeat", daemon=True).start()
 
     @contextmanager
@@ -96,10 +97,12 @@ class Heart:
 
     def _keep(self) -> None:
         pause = threading.Event()
-        while True:
-            with suppress(Exception):  # a beat that is lost is made up for by the next; work must not suffer
-                internal_kv._internal_kv_put(self._key, json.dumps(self._beat()), namespace=NAMESPACE)
-            pause.wait(self._seconds)
+        while not pause.wait(self._seconds):
+            self._tell()
+
+    def _tell(self) -> None:
+        with suppress(Exception):  # a beat that is lost is made up for by the next; work must not suffer
+            internal_kv._internal_kv_put(self._key, json.dumps(self._beat()), namespace=NAMESPACE)
 
     def _beat(self) -> dict[str, Any]:
         self._number += 1

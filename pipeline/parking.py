@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from time import sleep
 
 from operators.errors import EngineError, LeaseLost, RushesError
+from store.layout import RUN
 from store.lease import Lease
 from store.objects import ObjectStore
 from store.parking import TRIES, PartitionFailures, forget_failures, one_line, read_failures, write_failures
@@ -80,9 +81,9 @@ class Parking:
             cause = cause.__cause__ or cause.__context__
         try:
             self._store.probe()
+            return self._store.head(RUN) is None  # the output was removed
         except (RushesError, OSError):
             return True
-        return False
 
 
 def _words(problem: Exception) -> str:

@@ -21,13 +21,20 @@ from pipeline.heartbeat import LOADING, Beat
 RESOURCES = {"CPU": "CPU", "GPU": "GPU", "memory": "MiB of memory"}
 MIB = 1 << 20
 
-SILENT = 90.0
-"""Seconds without a beat, after which an actor's process hangs as a whole, or is gone."""
+CRASHES = 3
+"""Times that Ray has started a stage's actors again, after which they are held to die at their start."""
+
+ASKED = 16
+"""Actors of a stage whose restarts are looked up, each with a request to the head node."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageFacts:
-    """A stage as the executor sees it. Blocks count for `queued` (before it) and `held` (after it)."""
+    """A stage as the executor sees it. Blocks count for `queued` (before it) and `held` (after it).
+
+    `start_deaths` are exceptions in a row while actors load; `restarts`, looked up where no actor is alive, are
+    processes of its actors that ended and were started again by Ray.
+    """
 
     name: str
     wants: Mapping[str, float]
@@ -36,11 +43,22 @@ class StageFacts:
     pending: int
     restarting: int
     start_deaths: int
+    restarts: int
     tasks: int
     queued: int
     held: int
     pressed: bool
     beats: tuple[Beat, ...] = ()
+
+    @property
+    def starting(self) -> bool:
+        """Whether an actor has its place and its process is on the way up: no word of it can have come yet."""
+        return bool(not self.finished and not self.alive and self.pending and not self.restarts and self.room)
+
+    @property
+    def room(self) -> bool:
+        """Whether a node has free what an actor wants."""
+        return any(all(n.get(r, 0) + 1e-9 >= amount for r, amount in self.wants.items() if amount) for n in _free())
 
     @property
     def busy(self) -> bool:
@@ -81,6 +99,7 @@ def look(executor: Any, stages: Sequence[Stage], beats: Mapping[str, Beat]) -> F
                 pending=pool.num_pending_actors(),
                 restarting=restarting,
                 start_deaths=op._consecutive_actor_init_deaths,
+                restarts=0 if alive else _restarts(list(pool._actor_to_logical_id)[:ASKED]),
                 tasks=op.num_active_tasks(),
                 queued=state.total_enqueued_input_blocks(),
                 held=state.total_enqueued_output_blocks(),
@@ -114,9 +133,7 @@ def _why(stage: StageFacts) -> str:
     if not stage.alive:
         return _why_no_actor(stage)
     if stage.tasks:
-        working = sorted(
-            (beat for beat in stage.beats if beat.at), key=lambda beat: (beat.silent > SILENT, -beat.since)
-        )
+        working = sorted((beat for beat in stage.beats if beat.at), key=lambda beat: (beat.silent > 0, -beat.since))
         count = f"{stage.tasks} tasks run" if stage.tasks > 1 else "one task runs"
         if stage.pressed and not working:
             return f"is held back: {stage.held} blocks wait for the stages after it ({_store()})"
@@ -131,25 +148,28 @@ def _why(stage: StageFacts) -> str:
 
 def _why_no_actor(stage: StageFacts) -> str:
     waits = f"waits for an actor ({stage.queued} blocks wait for it)"
-    loading = [beat for beat in stage.beats if beat.at == LOADING]
+    if stage.start_deaths or stage.restarts >= CRASHES:
+        count = max(stage.start_deaths, stage.restarts)
+        return (
+            f"{waits}: its actors die at their start, {count} times so far; Ray's session log of its workers says why"
+        )
+    if stage.restarting or stage.restarts:
+        return f"{waits}: its actors died and are being started again; {_resources(stage)}"
+    loading = [beat for beat in stage.beats if beat.at == LOADING and not beat.silent]
     if loading:
         return f"{waits}: one is {_told(loading[0])}"
-    if stage.restarting:
-        return f"{waits}: its {stage.restarting} actors died and are being started again; {_resources(stage.wants)}"
-    if stage.start_deaths:
-        return f"{waits}: its actors die at their start, {stage.start_deaths} in a row"
-    return f"{waits}: {_resources(stage.wants)}"
+    return f"{waits}: {_resources(stage)}"
 
 
 def _told(beat: Beat) -> str:
-    silent = f"; silent for {beat.silent:,.0f} s" if beat.silent > SILENT else ""
+    silent = f"; silent for {beat.silent:,.0f} s" if beat.silent else ""
     return f"{beat.at} for {beat.since + beat.silent:,.0f} s ({beat.where}; {beat.actor}{silent})"
 
 
-def _resources(wants: Mapping[str, float]) -> str:
+def _resources(stage: StageFacts) -> str:
     """What an actor needs beside what is free, and whether any node could ever give it."""
     total, free = _by_node(ray.nodes()), _free()
-    needed = {name: amount for name, amount in wants.items() if amount}
+    needed = {name: amount for name, amount in stage.wants.items() if amount}
     sums = {name: (sum(n.get(name, 0) for n in free), sum(n.get(name, 0) for n in total)) for name in needed}
     words = ", ".join(
         f"{_amount(name, amount)} (free {_amount(name, sums[name][0], unit=False)} of "
@@ -159,9 +179,16 @@ def _resources(wants: Mapping[str, float]) -> str:
     text = f"an actor wants {words or 'nothing that could be missing'}"
     if not any(all(node.get(name, 0) >= amount for name, amount in needed.items()) for node in total):
         return f"{text}; no node of the cluster has as much"
-    if any(all(node.get(name, 0) + 1e-9 >= amount for name, amount in needed.items()) for node in free):
+    if stage.room:
         return f"{text}; a node has room, but the actor does not come up: Ray's session log of its worker says why"
     return f"{text}; other work holds them"
+
+
+def _restarts(actors: Sequence[Any]) -> int:
+    """Times that Ray has started these actors again."""
+    from ray._private.state import actors as ask
+
+    return sum(int(ask(actor._actor_id.hex()).get("NumRestarts", 0)) for actor in actors)
 
 
 def _by_node(nodes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, float]]:

@@ -35,10 +35,18 @@ BUSY = 0.03
 MOVES = 1 << 20
 """Bytes between two beats that an actor reads or writes at least while it loads or downloads."""
 
+BEAT_SECONDS = 30.0
+"""Longest time between two words of an actor."""
+
 WAITING = 256
 """Blocks of receipts that wait for the driver while it commits."""
 
+START_SECONDS = 120.0
+"""Time for an actor's process to come up, however short the limit is: it imports what its operators need."""
+
 SHUTDOWN_SECONDS = 60.0
+
+BEATS_MISSED = 3
 
 TOKEN = "rushes_watchdog"
 _dogs: dict[str, Watchdog] = {}
@@ -164,6 +172,11 @@ class _Pump:
         return False
 
 
+def beat_seconds(limit: float) -> float:
+    """How often actors tell what they are at, in a run that may stand still for `limit` seconds."""
+    return min(BEAT_SECONDS, limit / 6)
+
+
 class _Watch:
     """The clock of one execution."""
 
@@ -193,7 +206,7 @@ class _Watch:
         silent = now - self._progress
         if silent < self._seconds / 2:
             return
-        if nodes_coming():
+        if nodes_coming() or (silent < START_SECONDS and any(stage.starting for stage in facts.stages)):
             self._life = now
         if not self._warned:
             self._warned = True
@@ -208,7 +221,7 @@ class _Watch:
         return bool(better)
 
     def _new_beats(self, now: float) -> dict[str, Beat]:
-        """The latest beat of every actor, with how long ago it came; notes signs of life."""
+        """The latest beat of every actor; notes signs of life."""
         for key, beat in read_beats(self._session).items():
             before, seen = self._beats.get(key, (beat, now))
             if beat.number == before.number:
@@ -218,7 +231,11 @@ class _Watch:
             if beat.at and (beat.cpu - before.cpu >= BUSY * span or beat.moved - before.moved >= MOVES):
                 self._life = now
             self._beats[key] = (beat, now)
-        return {key: replace(beat, silent=now - seen) for key, (beat, seen) in self._beats.items()}
+        late = BEATS_MISSED * beat_seconds(self._seconds)
+        return {
+            key: replace(beat, silent=now - seen if now - seen > late else 0.0)
+            for key, (beat, seen) in self._beats.items()
+        }
 
 
 def _verdict(silent: float, facts: Facts) -> str:

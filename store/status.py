@@ -13,6 +13,7 @@ from store.layout import LEASE, parse_attempt_key, parse_shard_key
 from store.lease import read_lease
 from store.markers import FailureTally, Marker, OperatorTally, latest_generations, read_marker, read_success
 from store.objects import ObjectMissing, ObjectStore
+from store.parking import PartitionFailures, read_failures
 from store.run_record import Append, RunRecord, read_run
 from store.threads import in_threads
 
@@ -24,7 +25,8 @@ class Status:
     """A run as its markers tell it.
 
     `partitions` counts by state: done (committed), running (begun, and a driver is at work), failed
-    (begun, and no driver is at work: the run was stopped or could not commit), pending (not begun).
+    (begun, and no driver is at work: the run was stopped or could not commit; or `parked`, because it failed
+    again and again), pending (not begun).
     `with_failures` are committed partitions in which some video or clip failed. `videos` and `clips` count
     by state, `failures` come most frequent first. `active_seconds` is the time in which at least one
     committed partition was being worked on; pauses between runs do not count. `unreadable` names the
@@ -42,6 +44,7 @@ class Status:
     n_partitions: int
     n_videos: int
     partitions: dict[PartitionState, int]
+    parked: tuple[PartitionFailures, ...]
     with_failures: int
     videos: dict[str, int]
     clips: dict[str, int]
@@ -70,8 +73,9 @@ class Status:
     def as_dict(self) -> dict[str, Any]:
         """JSON values only, for `--json`."""
         return {
-            **asdict(replace(self, failures=(), operators={}, appended=())),
+            **asdict(replace(self, failures=(), operators={}, appended=(), parked=())),
             "appended": [append.model_dump(exclude={"format", "nonce"}) for append in self.appended],
+            "parked": [f.model_dump(include={"partition", "failures", "reason"}) for f in self.parked],
             "failures": [tally.model_dump() for tally in self.failures],
             "operators": {name: tally.model_dump() for name, tally in self.operators.items()},
             "unreadable": list(self.unreadable),
@@ -97,7 +101,9 @@ def scan(store: ObjectStore, *, now: float | None = None) -> Status:
     markers = [found for found in read if isinstance(found, Marker)]
     unreadable = tuple(found for found in read if isinstance(found, str))
     writer = _writer(store, time.time() if now is None else now)
-    begun = _begun(store) - set(generations) if len(generations) < run.n_partitions else set()
+    unfinished = len(generations) < run.n_partitions
+    parked = [f for f in read_failures(store).values() if f.parked and f.partition not in generations]
+    begun = _begun(store) - set(generations) - {f.partition for f in parked} if unfinished else set()
     videos = _summed(marker.videos for marker in markers)
     return Status(
         job=run.job,
@@ -112,9 +118,10 @@ def scan(store: ObjectStore, *, now: float | None = None) -> Status:
         partitions={
             "done": len(generations),
             "running": len(begun) if writer else 0,
-            "failed": 0 if writer else len(begun),
-            "pending": max(0, run.n_partitions - len(generations) - len(begun)),
+            "failed": len(parked) + (0 if writer else len(begun)),
+            "pending": max(0, run.n_partitions - len(generations) - len(begun) - len(parked)),
         },
+        parked=tuple(parked),
         with_failures=sum(bool(marker.failures) for marker in markers),
         videos={
             **{state: videos[state] for state in ("done", "partial", "failed")},

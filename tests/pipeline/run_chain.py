@@ -48,12 +48,14 @@ class Namer(ClipOperator):
         )
         hangs: str = Field("", description="clip ids with this in them take for ever")
         spins: float = Field(0.0, description="seconds that a clip keeps a CPU busy")
-        stillborn: bool = Field(False, description="the process ends before its first clip")
+        stillborn: str = Field("", description="how the process ends before its first clip: 'dies' or 'raises'")
         unless: str = Field("", description="path of a file")
 
     def setup(self) -> None:
-        if self.settings.stillborn:
+        if self.settings.stillborn == "dies":
             os._exit(11)
+        if self.settings.stillborn == "raises":
+            raise ValueError("the model is torn")
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
         results = []

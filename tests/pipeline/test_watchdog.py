@@ -81,8 +81,18 @@ class Squatter:
 
 
 def test_actors_that_die_at_every_start_are_named(two_films: Path, tmp_path: Path):
-    with pytest.raises(EngineError, match=r"actors of stage namer die at their start, \d in a row: .*same command"):
-        execute(small_run(two_films, tmp_path / "run", chain(gpu=True, stillborn=True), stall_seconds=60))
+    run = small_run(two_films, tmp_path / "run", chain(gpu=True, stillborn="dies"), stall_seconds=30)
+    with pytest.raises(EngineError, match=r"stage namer waits for an actor .* die at their start, \d+ times so far"):
+        execute(run)
+    assert all_free()
+
+
+def test_actors_that_raise_at_every_start_are_named_at_once(two_films: Path, tmp_path: Path):
+    run = small_run(two_films, tmp_path / "run", chain(gpu=True, stillborn="raises"), stall_seconds=600)
+    with pytest.raises(
+        EngineError, match=r"actors of stage namer die at their start, \d in a row: .*the model is torn"
+    ):
+        execute(run)
     assert all_free()
 
 
