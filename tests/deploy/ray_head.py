@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,17 +107,12 @@ def _answers(process: subprocess.Popen[bytes], head: Head) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    try:
+    """Kill the head and all its descendants: nothing of it is wanted any more, and Ray would drain it first."""
+    with suppress(psutil.NoSuchProcess):
         family = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        family = []
-    process.terminate()
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
-    _, alive = psutil.wait_procs(family, timeout=10)
-    for one in alive:
-        one.kill()
-    psutil.wait_procs(alive, timeout=10)
+        for one in family:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(family, timeout=30)
+    process.wait()

@@ -115,7 +115,8 @@ def test_aws_launches_every_node_type(on_a_stand_in_of_aws: dict[str, Any]) -> N
     provider = _get_node_provider_cls(config["provider"])(config["provider"], config["cluster_name"])
     for name, kind in kinds.items():
         tags = {"ray-node-type": "worker", "ray-user-node-type": name, "ray-launch-config": "0"}
-        [made] = provider.create_node(copy.deepcopy(kind["node_config"]), tags, 1).values()
+        created: Any = provider.create_node(copy.deepcopy(kind["node_config"]), tags, 1)
+        [made] = created.values()
         assert made.instance_type == kind["node_config"]["InstanceType"]
         assert made.instance_lifecycle == (None if name == "head" else "spot")
         assert made.iam_instance_profile["Arn"] == kind["node_config"]["IamInstanceProfile"]["Arn"]

@@ -100,11 +100,3 @@ def test_the_other_job_runs_from_this_checkout(head: Head, tmp_path: Path) -> No
     assert done.returncode == 0, done.stdout
     assert list(verify(open_store(str(output)))) == []
     assert {Path(row["video_path"]).stem for row in clips(output)} == {"portrait"}
-
-
-def test_an_output_that_would_be_thrown_away_is_refused(head: Head, checkout: Path) -> None:
-    refused = head.ray(
-        *submission(head, "mmtrail", "--input", "films.csv", "--output", "out"), cwd=checkout, timeout=SECONDS
-    )
-    assert refused.returncode != 0
-    assert "--output out: a submitted job works in a copy of your folder" in refused.stdout
