@@ -24,8 +24,9 @@ install_debian() {
 }
 
 system() {
-    # The launcher copies files with rsync, and the head's autoscaler reaches workers with ssh.
-    install_debian ca-certificates openssh-client rsync
+    # The launcher copies files with rsync, and the head's autoscaler reaches workers with ssh. MediaPipe's library
+    # is linked with EGL and GLES, whether it draws or not.
+    install_debian ca-certificates libegl1 libgles2 openssh-client rsync
     # Ray's launcher works in login shells, which forget the image's PATH.
     echo "export PATH=$venv/bin:\$PATH" > /etc/profile.d/rushes.sh
 }
