@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pipeline.progress import Progress, Summary
 
 Execute = Callable[["Run", Callable[["Progress"], None]], "Summary"]
+
+SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 RUN_FLAGS = ("partition_size", "limit", "media", "cpus", "address")
 """Settings of the section `run` that have an option of their own."""
@@ -139,6 +142,7 @@ def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration)
     source, output = _place(options.input), _place(options.output)
     if source == output:
         raise ConfigurationError("--output must not be the input's folder; give another, e.g. --output out/")
+    _refuse_lost_places(options)
     settings = configuration.run
     return Run(
         job=job.name,
@@ -159,6 +163,21 @@ def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration)
         reuse=_place(options.reuse) if options.reuse else None,
         take_over=options.take_over,
     )
+
+
+def _refuse_lost_places(options: argparse.Namespace) -> None:
+    """Under `ray job submit` a relative path lies in a copy of the submitter's folder that Ray throws away.
+
+    A manifest may lie there: the driver alone reads it. The variable is what Ray's job server sets for drivers.
+    """
+    if SUBMITTED not in os.environ:
+        return
+    for option, where in (("--output", options.output), ("--input", options.input), ("--reuse", options.reuse)):
+        if where and "://" not in where and not Path(where).is_absolute() and not Path(where).is_file():
+            raise ConfigurationError(
+                f"{option} {where}: a submitted job works in a copy of your folder, which no other node has and Ray "
+                "throws away; give s3://bucket/prefix, or the whole path of a folder that every node sees"
+            )
 
 
 def _place(where: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -115,7 +117,7 @@ def cluster(address: str | None, cpus: int | None, wishes: Wishes = NO_WISHES) -
         yield _capacity(wishes)
         return
     own = {"num_cpus": cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    with _stderr_on_failure():
+    with _stderr_on_failure(), _own_sigterm():
         ray.init(
             address=address or "local",
             runtime_env={"env_vars": ONE_THREAD},
@@ -132,6 +134,17 @@ def cluster(address: str | None, cpus: int | None, wishes: Wishes = NO_WISHES) -
 def _capacity(wishes: Wishes) -> Capacity:
     nodes = present_nodes()
     return capacity_of(nodes, wishes, autoscaler_limits(nodes))
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Leave the handler of SIGTERM as it was: Ray's own ends the process without a word."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
