@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
+from unicodedata import normalize
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -47,6 +48,9 @@ from store.video_entry import (
 
 MAX_PROBLEMS = 20
 """Problems that one error lists."""
+
+MANIFEST_LIMIT = 2 << 30
+"""Bytes of a manifest, which is read whole: twenty million lines of a hundred."""
 
 EXTRA_LIMIT = 65_536
 """Characters of a video's extra columns as JSON."""
@@ -147,14 +151,24 @@ def _fetch(source: str) -> tuple[bytes, str]:
     """The manifest's bytes, and the folder or prefix from which its relative URIs are looked up."""
     if source.startswith("s3://"):
         folder, _, name = source.rpartition("/")
+        store = open_store(folder)
         try:
-            return open_store(folder).get(name), folder
+            facts = store.head(name)
+            _check_length(source, facts.size if facts is not None else 0)
+            return store.get(name), folder
         except ObjectMissing:
             raise ManifestError(f"--input {source}: no such object") from None
     try:
-        return Path(source).read_bytes(), str(Path(source).resolve().parent)
+        path = Path(source)
+        _check_length(source, path.stat().st_size)
+        return path.read_bytes(), str(path.resolve().parent)
     except OSError as problem:
         raise ManifestError(f"--input {source}: {problem.strerror}") from None
+
+
+def _check_length(source: str, size: int) -> None:
+    if size > MANIFEST_LIMIT:
+        raise ManifestError(f"--input {source}: over {MANIFEST_LIMIT:,} bytes; split it into several runs")
 
 
 def _entry(row: dict[str, Any], folder: str) -> VideoEntry:
@@ -219,6 +233,8 @@ def _extra(row: dict[str, Any]) -> str | None:
     try:
         text = json.dumps(_plain(others), ensure_ascii=False, sort_keys=True, allow_nan=False)
         text.encode()
+    except RecursionError:
+        raise ValueError("an extra column is nested too deeply to be carried along") from None
     except (TypeError, ValueError) as problem:
         raise ValueError(f"an extra column cannot be carried along: {problem}") from None
     if len(text) > EXTRA_LIMIT:
@@ -242,7 +258,8 @@ def _plain(value: Any) -> Any:
 
 def _note_duplicates(entry: VideoEntry, place: str, places: dict[str, str]) -> None:
     """Remember where an entry is. Raises `ValueError` naming the earlier place of its URI or `video_id`."""
-    for kind, value in (("uri", _canonical(entry.uri)), ("video_id", entry.video_id)):
+    # Identifiers that differ in how an accent is coded look the same, and are one file name on some systems.
+    for kind, value in (("uri", _canonical(entry.uri)), ("video_id", normalize("NFC", entry.video_id))):
         earlier = places.setdefault(f"{kind} {value}", place)
         if earlier != place:
             raise ValueError(f"{kind} {shown(value)} is already on {earlier}; keep one of the two")

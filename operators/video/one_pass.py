@@ -125,7 +125,7 @@ class _Pass:
             if self._frames:
                 yield from self._finish()
             elif failure is None:
-                failure = RowFailure(ErrorKind.NO_VIDEO, "the video stream holds no frame that decodes")
+                failure = RowFailure(ErrorKind.NO_VIDEO, self._no_frame())
         except _SpanDiffers:
             yield self._ended(None, restart=True)
             return
@@ -138,6 +138,10 @@ class _Pass:
             text = "sound and picture lie too far apart in the file, so some sound is missing; remux the file"
             failure = RowFailure(ErrorKind.DECODE, text)
         yield self._ended(failure)
+
+    def _no_frame(self) -> str:
+        # A decoder that refuses a picture for its size does not say so.
+        return f"the video stream holds no frame that decodes, or only frames over {self._options.owner}.max_pixels"
 
     def _ended(self, failure: RowFailure | None, *, restart: bool = False) -> Ended:
         return Ended(

@@ -99,15 +99,17 @@ def open_video(path: Path, limits: Limits | None = None) -> Iterator[OpenVideo]:
         # The decoder refuses larger pictures in mid-stream before it takes memory for them.
         video.codec_context.options = {"max_pixels": str(limits.max_pixels)}
         audio = container.streams.best("audio", related=video)
-        for stream in container.streams:
-            if stream is video or stream is audio:
+        if not isinstance(audio, AudioStream) or audio.codec_context is None:
+            audio = None  # there is none, or no decoder for it
+        for stream in (video, audio):
+            if stream is not None:
                 # AUTO and FRAME threads can hang when decoding stops early, and occupy more than one CPU.
                 stream.codec_context.thread_type = "NONE"
                 stream.codec_context.thread_count = 1
         yield OpenVideo(
             container=container,
             video=video,
-            audio=audio if isinstance(audio, AudioStream) else None,
+            audio=audio,
             origin=_origin(container),
             fps=_rate(video),
             duration=_duration(container, video),
