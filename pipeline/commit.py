@@ -55,9 +55,9 @@ class Committer:
 
     def commit(self, partition: int) -> Marker:
         """Write the marker of a complete partition and free its ledger."""
-        self._lease.check()
+        self._lease.confirm()
         marker = self._marker(self.ledgers[partition])
-        self._lease.check()
+        self._lease.confirm()
         try:
             write_marker(self._store, marker)
         except CommitLost as lost:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from ray.data import ActorPoolStrategy, DataContext, Dataset, ExecutionOptions, read_datasource
 
 from operators.contract import Row
-from operators.errors import EngineError
+from operators.errors import EngineError, StorageError
 from pipeline.chain import Stage
 from pipeline.cluster import Capacity
 from pipeline.heartbeat import LOADING, Heart
@@ -59,7 +59,7 @@ class VideoStage:
             meter = Meter(self._stage.operators)
             rows = self._heart.counted(_halting(self._worker.rows(task, meter), task.partition))
             with self._heart.at(f"video {task.video['video_id']}"):
-                yield from _output(self._order, self._passes, rows, meter)
+                yield from _output(self._order, self._passes, rows, meter, task.partition)
 
 
 class ClipStage:
@@ -77,7 +77,7 @@ class ClipStage:
             rows = list(group)
             with self._heart.at(_named(rows)):
                 rows = self._heart.counted(_halting(self._worker.rows(rows, meter), partition))
-                yield from _output(self._order, self._passes, rows, meter)
+                yield from _output(self._order, self._passes, rows, meter, partition)
 
 
 def _named(rows: Sequence[Row]) -> str:
@@ -86,23 +86,31 @@ def _named(rows: Sequence[Row]) -> str:
     return f"clips of video {', '.join(list(videos)[:3])}{', …' if len(videos) > 3 else ''}"
 
 
-def _output(order: WorkOrder, passes: pa.Schema | None, rows: Iterable[Row], meter: Meter) -> Iterator[pa.Table]:
-    """What a stage hands on: blocks of `passes` for the next stage, or receipts where there is none."""
+def _output(
+    order: WorkOrder, passes: pa.Schema | None, rows: Iterable[Row], meter: Meter, partition: int
+) -> Iterator[pa.Table]:
+    """What a stage hands on: blocks of `passes` for the next stage, or receipts where there is none.
+
+    Where the output cannot be written, because a disk is full or S3 stays away, the last receipt ends the run.
+    """
     if passes is not None:
         yield from to_blocks(with_tallies(rows, meter), passes)
         return
-    for receipt in new_writer(order, meter).write(rows):
-        yield _table(receipt)
+    try:
+        for receipt in new_writer(order, meter).write(rows):
+            yield _table(receipt)
+    except StorageError as problem:
+        yield _table(Receipt(task="", partition=partition, operators={}, halted=str(problem)))
 
 
 def _halting(rows: Iterable[Row], partition: int) -> Iterator[Row]:
-    """`rows`; where an engine is down, a row that ends the run in place of those that it could not annotate.
+    """`rows`; where an engine or the storage is down, a row that ends the run in place of those that are not there.
 
     A task that raised would be tried again, and its videos convicted of what is not their fault.
     """
     try:
         yield from rows
-    except EngineError as problem:
+    except (EngineError, StorageError) as problem:
         yield {"record": HALT, "partition": partition, "message": str(problem)}
 
 
