@@ -201,13 +201,11 @@ def _begun(store: ObjectStore) -> set[int]:
 
 
 def _operators(markers: Sequence[Marker]) -> dict[str, OperatorTally]:
-    clips: Counter[str] = Counter()
-    seconds: dict[str, float] = {}
+    total: dict[str, OperatorTally] = {}
     for marker in markers:
         for name, tally in marker.operators.items():
-            clips[name] += tally.clips
-            seconds[name] = seconds.get(name, 0.0) + tally.seconds
-    return {name: OperatorTally(clips=clips[name], seconds=round(seconds[name], 3)) for name in seconds}
+            total[name] = total[name] + tally if name in total else tally
+    return total
 
 
 def _summed(counts: Iterable[dict[Any, int]]) -> Counter[str]:

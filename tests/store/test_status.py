@@ -18,7 +18,7 @@ from store import open_store
 from store.layout import LEASE, attempt_key, clips_key, marker_key, shard_key
 from store.lease import Lease
 from store.local import LocalStore
-from store.markers import Marker, write_success
+from store.markers import Marker, OperatorTally, write_success
 from store.parking import PartitionFailures, write_failures
 from store.run_record import Append, create_append, create_run
 from store.status import covered, scan
@@ -85,7 +85,7 @@ def test_a_run_in_the_middle(store: LocalStore) -> None:
         ("shots", "decode"): (1, "it is decode"),
         ("shots", "no_video"): (1, "it is no_video"),
     }
-    assert status.operators["shots"].model_dump() == {"clips": 7, "seconds": 4.0}
+    assert status.operators["shots"] == OperatorTally(clips=7, seconds=4.0)
     assert (status.with_failures, status.complete, status.writer, status.last_commit) == (2, False, None, 150.0)
     assert status.active_seconds == 100.0
     assert (status.videos_per_second, status.clips_per_second) == (0.06, 0.07)
