@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from operators.errors import ConfigurationError, StorageError
-from store.layout import LEASE, parse_attempt_key, parse_shard_key
+from store.layout import LEASE, SHARD_KINDS, parse_partition
 from store.lease import read_lease
 from store.markers import FailureTally, Marker, OperatorTally, latest_generations, read_marker, read_success
 from store.objects import ObjectMissing, ObjectStore
@@ -85,8 +85,8 @@ class Status:
 
 
 def scan(store: ObjectStore, *, now: float | None = None) -> Status:
-    """The run's state: one listing of the commits, their markers, and, while partitions are open, listings
-    of clips, videos and attempts.
+    """The run's state: one listing of the commits, their markers, and, while partitions are open, which
+    of them have folders.
 
     Args:
         now: epoch seconds, to judge whether the lease is alive; by default this machine's clock.
@@ -103,7 +103,7 @@ def scan(store: ObjectStore, *, now: float | None = None) -> Status:
     writer = _writer(store, time.time() if now is None else now)
     unfinished = len(generations) < run.n_partitions
     parked = [f for f in read_failures(store).values() if f.parked and f.partition not in generations]
-    begun = _begun(store) - set(generations) - {f.partition for f in parked} if unfinished else set()
+    begun = begun_partitions(store) - set(generations) - {f.partition for f in parked} if unfinished else set()
     videos = _summed(marker.videos for marker in markers)
     return Status(
         job=run.job,
@@ -139,6 +139,16 @@ def scan(store: ObjectStore, *, now: float | None = None) -> Status:
         last_commit=max((marker.committed for marker in markers), default=None),
         unreadable=unreadable,
     )
+
+
+def begun_partitions(store: ObjectStore) -> set[int]:
+    """Partitions of which anything is stored beside their manifest, committed or not.
+
+    Asks for folders: small shards stay until `jobs.clean`, and a large run has a million of them.
+    """
+    kinds = (*SHARD_KINDS, "attempts")
+    found = (parse_partition(name) for kind in kinds for name in store.folders(f"{kind}/"))
+    return {partition for partition in found if partition is not None}
 
 
 def merge_failures(tallies: Iterable[FailureTally]) -> tuple[FailureTally, ...]:
@@ -191,13 +201,6 @@ def _complete(store: ObjectStore, run: RunRecord) -> bool:
     except StorageError:  # jobs.verify says what is wrong with it
         return False
     return named is not None and len(named) == run.n_partitions
-
-
-def _begun(store: ObjectStore) -> set[int]:
-    shards = {parts.partition for kind in ("clips", "videos") for item in store.list(f"{kind}/")
-              if (parts := parse_shard_key(item.key))}  # fmt: skip
-    attempts = {parts.partition for item in store.list("attempts/") if (parts := parse_attempt_key(item.key))}
-    return shards | attempts
 
 
 def _operators(markers: Sequence[Marker]) -> dict[str, OperatorTally]:
