@@ -44,7 +44,8 @@ PARTITION_BUCKETS = (10.0, MINUTE, 5 * MINUTE, 15 * MINUTE, 60 * MINUTE, 240 * M
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """A metric as Prometheus sees it, without Ray's prefix `ray_`. Every one has the labels `job` and `run`, too."""
+    """A metric as Prometheus sees it, without Ray's prefix `ray_`. Each has the labels `job_name` and `run`, too
+    (`job` is Prometheus's own)."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
@@ -135,7 +136,7 @@ class RunMetrics:
 
     def __init__(self, job: str, url: str, lease: Lease, tell: Callable[[Labels], Instruments] | None = None) -> None:
         self._lease = lease
-        labels: Labels = (("job", job), ("run", run_name(url)))
+        labels: Labels = (("job_name", job), ("run", run_name(url)))
         self._instruments = (tell or Instruments)(labels)
         self._sums: Counter[tuple[str, Labels]] = Counter()
         self._lengths: list[float] = []
@@ -290,7 +291,7 @@ class Instruments:
     def _make(self, series: Series) -> Any:
         from ray.util.metrics import Counter, Gauge, Histogram
 
-        keys = ("job", "run", *series.labels)
+        keys = ("job_name", "run", *series.labels)
         if series.kind == "histogram":
             made = Histogram(series.name, series.about, boundaries=list(PARTITION_BUCKETS), tag_keys=keys)
         else:

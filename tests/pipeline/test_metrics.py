@@ -87,7 +87,7 @@ def test_a_commit_counts_every_fact_once():
     )
     told.committed(marker(1, videos={"done": 0, "partial": 0, "failed": 1}, clips={"kept": 0}, tiers={}))
     reported(told)
-    assert heard.labels == {"job": "mmtrail", "run": run_name("s3://bucket/clips")}
+    assert heard.labels == {"job_name": "mmtrail", "run": run_name("s3://bucket/clips")}
     assert heard.of("rushes_clips_total") == {"kept,hq": 1, "kept,visual": 3, "kept,": 1, "dropped,": 1, "failed,": 2}
     assert heard.of("rushes_videos_total") == {"done": 1, "failed": 1}
     assert heard.of("rushes_drops_total") == {"too_short": 2}
@@ -183,7 +183,7 @@ def test_reports_are_seldom_and_cheap():
 def test_without_ray_or_with_broken_metrics_a_run_hears_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    instruments = Instruments((("job", "j"), ("run", "r")))
+    instruments = Instruments((("job_name", "j"), ("run", "r")))
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     instruments.tell("rushes_read_bytes_total", 5)
     assert not caplog.records
