@@ -180,8 +180,13 @@ class RunMetrics:
             self._add(name, amount, **dict(labels))
         self._lengths.append(max(0.0, marker.committed - marker.started))
 
-    def report(self, progress: Callable[[], Progress], n_open: int, *, always: bool = False) -> None:
-        """Hand everything to Ray; unless `always`, at most every `FLUSH_SECONDS`."""
+    def report(
+        self, progress: Callable[[], Progress], n_open: int, n_parked: int = 0, *, always: bool = False
+    ) -> None:
+        """Hand everything to Ray; unless `always`, at most every `FLUSH_SECONDS`.
+
+        `n_open` partitions are being worked on, `n_parked` were given up.
+        """
         if not always and monotonic() - self._last < FLUSH_SECONDS:
             return
         self._last = monotonic()
@@ -191,16 +196,17 @@ class RunMetrics:
         lengths, self._lengths = self._lengths, []
         for seconds in lengths:
             self._instruments.tell("rushes_partition_seconds", seconds)
-        for name, value, label, of in self._state(progress(), n_open):
+        for name, value, label, of in self._state(progress(), n_open, n_parked):
             self._instruments.tell(name, value, ((label, of),) if label else ())
 
-    def _state(self, progress: Progress, n_open: int) -> Iterator[tuple[str, float, str, str]]:
-        waiting = progress.partitions_total - progress.partitions_committed - n_open
+    def _state(self, progress: Progress, n_open: int, n_parked: int) -> Iterator[tuple[str, float, str, str]]:
+        begun = progress.partitions_committed + n_open + n_parked
         done = progress.videos_done + progress.videos_partial + progress.videos_failed
         for state, count in (
             ("committed", progress.partitions_committed),
             ("open", n_open),
-            ("pending", max(0, waiting)),
+            ("parked", n_parked),
+            ("pending", max(0, progress.partitions_total - begun)),
         ):
             yield "rushes_partitions", count, "state", state
         for status, count in (

@@ -70,7 +70,7 @@ def metrics() -> tuple[RunMetrics, Heard, Held]:
 
 
 def reported(told: RunMetrics, **progress: Any) -> None:
-    told.report(lambda: Progress(phase="running", **progress), 2, always=True)
+    told.report(lambda: Progress(phase="running", **progress), 2, 1, always=True)
 
 
 def receipt(task: str = "t", partition: int = 0, **operators: OperatorTally) -> Receipt:
@@ -139,8 +139,8 @@ def test_work_is_what_a_tasks_receipts_add_to_one_another():
 def test_the_state_is_that_of_the_output_and_of_the_lease():
     told, heard, held = metrics()
     facts = {"videos_total": 10, "videos_done": 3, "videos_failed": 1, "clips_kept": 7, "clips_dropped": 2}
-    reported(told, partitions_total=6, partitions_committed=1, **facts)
-    assert heard.of("rushes_partitions") == {"committed": 1, "open": 2, "pending": 3}
+    reported(told, partitions_total=7, partitions_committed=1, **facts)
+    assert heard.of("rushes_partitions") == {"committed": 1, "open": 2, "parked": 1, "pending": 3}
     assert heard.of("rushes_output_videos") == {"done": 3, "partial": 0, "failed": 1, "pending": 6}
     assert heard.of("rushes_output_clips") == {"kept": 7, "dropped": 2, "failed": 0}
     assert (heard.of("rushes_lease_held"), heard.of("rushes_lease_epoch")) == ({"": 1.0}, {"": 4})
