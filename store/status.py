@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 from operators.errors import ConfigurationError, StorageError
@@ -220,19 +221,26 @@ def covered(spans: Iterable[tuple[float, float]]) -> float:
 
 
 def _recent(markers: Iterable[Marker], now: float | None) -> Recent:
-    """The last commits, counted from the one before them to `now`, or to the last one where nobody writes."""
+    """The last commits, counted from the one before them to the last one.
+
+    Counted to `now` (None where nobody writes) once the next one is later than any of them was.
+    """
     in_order = sorted(markers, key=lambda marker: marker.committed)
     if not in_order:
         return Recent()
-    end = max(in_order[-1].committed, now or 0.0)
+    end = in_order[-1].committed
+    late = max(end, now or 0.0)
     first = min(
-        next((n for n, marker in enumerate(in_order) if marker.committed > end - RECENT_SECONDS), len(in_order)),
+        next((n for n, marker in enumerate(in_order) if marker.committed > late - RECENT_SECONDS), len(in_order)),
         max(0, len(in_order) - RECENT_COMMITS),
     )
     last = in_order[first:]
     begin = min(marker.started for marker in last)
     if first:
         begin = max(begin, in_order[first - 1].committed)
+    commits = [begin, *(marker.committed for marker in last)]
+    if late - end > max(later - earlier for earlier, later in pairwise(commits)):
+        end = late
     return Recent(
         seconds=max(0.0, end - begin),
         videos=sum(sum(marker.videos.values()) for marker in last),
