@@ -54,7 +54,7 @@ def watch(store: ObjectStore, view: View, seconds: float) -> int:
         except NoRun:
             view.miss(f"no run in {store.url} yet")
         except StorageError as problem:
-            view.miss(f"the storage does not answer: {problem}")
+            view.miss(f"not to be read now: {problem}")
         else:
             view.show(status)
             if finished(status):
@@ -122,7 +122,7 @@ def told(status: Status) -> Iterator[str]:
     if dropped := status.clips["dropped"]:
         yield f"{dropped:,} dropped"
     if failed := sum(failure.count for failure in status.failures):
-        yield f"{failed:,} failures"
+        yield f"failed: {failed:,}"
     if status.seconds_left is not None and not finished(status):
         yield f"about {span(status.seconds_left)} left"
     if status.writer:
@@ -152,7 +152,9 @@ class Screen:
 def _in_terminal(stream: TextIO, draw: Draw, seconds: float) -> Iterator[View]:
     console = Console(file=stream, markup=False, highlight=False, emoji=False)
     with Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
-        yield Screen(live, draw, seconds)
+        screen = Screen(live, draw, seconds)
+        screen.miss("reading what is there")
+        yield screen
 
 
 def _bar(status: Status) -> Table:

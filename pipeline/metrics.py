@@ -6,7 +6,7 @@
   before its first shard was stored is told by nobody.
 - State is that of the whole output, with what earlier drivers committed. It ends with its driver.
 
-Counters start from 0 with every driver: sum them with `increase` over time. Labels are bounded: names from the
+Counters start from 0 with every driver, as series of its own: add them up. Labels are bounded: names from the
 code and the configuration, and one name per output. Nothing here can fail a run, or slow it: figures are added up
 in this process and handed to Ray every `FLUSH_SECONDS`.
 """
@@ -18,13 +18,13 @@ import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Literal
+from typing import Any
 
 from operators.errors import LeaseLost
 from pipeline.progress import Progress
 from pipeline.receipt import Receipt
+from pipeline.series import PARTITION_BUCKETS, SERIES, Series
 from store.lease import Lease
 from store.markers import Marker, OperatorTally
 
@@ -37,90 +37,6 @@ MOST_VALUES = 64
 """Values of one label that are told apart; an operator of somebody's own may give any number of reasons."""
 
 OTHER = "other"
-
-MINUTE = 60.0
-PARTITION_BUCKETS = (10.0, MINUTE, 5 * MINUTE, 15 * MINUTE, 60 * MINUTE, 240 * MINUTE, 1440 * MINUTE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Series:
-    """A metric as Prometheus sees it, without Ray's prefix `ray_`. Each has the labels `job_name` and `run`, too
-    (`job` is Prometheus's own)."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    about: str
-    labels: tuple[str, ...] = ()
-
-
-SERIES = {
-    series.name: series
-    for series in (
-        # facts
-        Series(
-            name="rushes_clips_total",
-            kind="counter",
-            about="Clips committed: kept (by tier), dropped or failed",
-            labels=("state", "tier"),
-        ),
-        Series(name="rushes_videos_total", kind="counter", about="Videos committed", labels=("status",)),
-        Series(
-            name="rushes_drops_total", kind="counter", about="Clips dropped, by the gate that did", labels=("reason",)
-        ),
-        Series(
-            name="rushes_hq_drops_total",
-            kind="counter",
-            about="Clips kept out of the tier hq, by the gate that did",
-            labels=("reason",),
-        ),
-        Series(
-            name="rushes_failures_total",
-            kind="counter",
-            about="Clips and videos that failed",
-            labels=("operator", "kind"),
-        ),
-        Series(name="rushes_video_seconds_total", kind="counter", about="Running time of the videos committed"),
-        Series(name="rushes_read_bytes_total", kind="counter", about="Size of the videos committed"),
-        Series(
-            name="rushes_partition_seconds", kind="histogram", about="From a partition's first receipt to its commit"
-        ),
-        # work
-        Series(
-            name="rushes_operator_seconds_total",
-            kind="counter",
-            about="Wall-clock seconds inside an operator",
-            labels=("operator",),
-        ),
-        Series(
-            name="rushes_operator_clips_total",
-            kind="counter",
-            about="Clips given to an operator",
-            labels=("operator",),
-        ),
-        Series(
-            name="rushes_tokens_total",
-            kind="counter",
-            about="Tokens of chat models: prompt or completion",
-            labels=("operator", "direction"),
-        ),
-        # state
-        Series(name="rushes_partitions", kind="gauge", about="Partitions of the output by state", labels=("state",)),
-        Series(
-            name="rushes_output_videos",
-            kind="gauge",
-            about="Videos of the output by status, also of open partitions; pending ones, too",
-            labels=("status",),
-        ),
-        Series(
-            name="rushes_output_clips",
-            kind="gauge",
-            about="Clips of the output by state, also of open partitions",
-            labels=("state",),
-        ),
-        Series(name="rushes_lease_held", kind="gauge", about="1 while this driver may write to the output, else 0"),
-        Series(name="rushes_lease_epoch", kind="gauge", about="How often the lease of the output was acquired"),
-    )
-}
 
 Labels = tuple[tuple[str, str], ...]
 

@@ -15,7 +15,7 @@ from ray.dashboard.modules.reporter.reporter_agent import METRICS_GAUGES
 from ray.data._internal import stats
 from ray.data._internal.execution.interfaces.op_runtime_metrics import OpRuntimeMetrics
 
-from pipeline.metrics import SERIES
+from pipeline.series import SERIES
 
 FILE = Path(__file__).parents[2] / "deploy" / "grafana.json"
 ROWS = [

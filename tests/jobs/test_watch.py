@@ -79,10 +79,10 @@ def test_lines_tell_how_a_run_goes_and_its_end_ends_them(store, steps, monkeypat
     assert said[1].startswith("running, 0 of 2 partitions, 0 of 3 videos, 0 clips, mmtrail of ")
     assert said[2].startswith("running, 1 of 2 partitions, 2 of 3 videos, 3 clips, ")
     assert " clips/s now and 0.06 on average, 1 dropped, about " in said[2]
-    assert said[3] == "the storage does not answer: no answer (TimeoutError)"
+    assert said[3] == "not to be read now: no answer (TimeoutError)"
     assert said[4].startswith("running, 1 of 2 partitions")
     assert said[5].startswith("complete, 2 of 2 partitions, 3 of 3 videos, 4 clips, ")
-    assert said[5].endswith(", 1 dropped, 1 failures")
+    assert said[5].endswith(", 1 dropped, failed: 1")
     assert len(said) == 6
 
 
@@ -154,5 +154,4 @@ def test_ctrl_c_ends_with_130(store):
         alarm.cancel()
         watching.kill()
         watching.wait(10)
-        for stream in (watching.stdout, watching.stderr):
-            stream.close()
+        watching.communicate()

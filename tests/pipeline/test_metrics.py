@@ -16,10 +16,11 @@ import pytest
 from operators.contract import Row
 from operators.errors import LeaseLost
 from operators.spending import charge
-from pipeline.metrics import MOST_VALUES, OTHER, SERIES, Instruments, Labels, RunMetrics, run_name
+from pipeline.metrics import MOST_VALUES, OTHER, Instruments, Labels, RunMetrics, run_name
 from pipeline.progress import Progress
 from pipeline.receipt import Receipt
 from pipeline.run import execute
+from pipeline.series import SERIES
 from store.local import LocalStore
 from store.markers import FailureTally, Marker, OperatorTally, read_markers
 from store.objects import open_store
