@@ -43,13 +43,17 @@ def open_display(stream: TextIO, interval: float = INTERVAL) -> Iterator[Display
 
     Bars need a terminal that can move its cursor; a build server (`CI` is set) gets lines.
     """
-    terminal = stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
-    display = Bars(stream) if terminal else Lines(stream, interval)
+    display = Bars(stream) if moves_cursor(stream) else Lines(stream, interval)
     display.open()
     try:
         yield display
     finally:
         display.close()
+
+
+def moves_cursor(stream: TextIO) -> bool:
+    """Whether `stream` is a terminal on which something can be drawn again in its place, and no build server's log."""
+    return stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
 
 
 class Pace:

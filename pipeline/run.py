@@ -11,6 +11,7 @@ from pipeline.arrivals import tell_arrivals
 from pipeline.chain import fingerprint, lineages
 from pipeline.cluster import Capacity, cluster, gpu_memory
 from pipeline.commit import Committer
+from pipeline.metrics import RunMetrics
 from pipeline.opening import Run, open_run
 from pipeline.packing import check_memory
 from pipeline.pending import Pending
@@ -88,6 +89,8 @@ class _Driver:
         )
         self._committer = Committer(store, lease, chain, latest_generations(store), self._order.footer)
         voice.record, voice.committer = self._record, self._committer
+        self._metrics = RunMetrics(run.job, store.url, lease)
+        self._committer.on_commit = self._metrics.committed
 
     def _append(self) -> None:
         self._voice.say("starting", f"looking for new videos in {self._run.input}")
@@ -99,6 +102,7 @@ class _Driver:
     def drive(self) -> Summary:
         """Everything after the output was opened."""
         pending = Pending(self._run, self._store, self._lease, self._record, self._order, self._committer, self._voice)
+        self._metrics.done_again(pending.redo)
         pending.open()
         for partition in pending.stay_parked:
             self._voice.note(f"partition {partition} failed too often and stays parked; --retry-failed tries it again")
@@ -127,6 +131,7 @@ class _Driver:
         while missing := pending.missing():
             self._voice.say("retrying", f"{sum(map(len, missing.values()))} videos vanished, trying them again")
             self._consume("retrying", reconciler.next_pass(missing), pending)
+        self._report("committing", pending, always=True)
 
     def _consume(self, phase: str, receipts: Generator[Receipt], pending: Pending) -> None:
         self._voice.say(phase)
@@ -134,8 +139,14 @@ class _Driver:
             for receipt in receipts:
                 if receipt.halted:
                     raise EngineError(f"{receipt.halted}. What is committed stays: run the same command to go on")
+                self._metrics.received(receipt)
                 pending.take(receipt)
                 self._voice.say(phase, always=False)
+                self._report(phase, pending)
+
+    def _report(self, phase: str, pending: Pending, *, always: bool = False) -> None:
+        n_open, n_parked = len(self._committer.ledgers), len(pending.parking.parked)
+        self._metrics.report(lambda: self._voice.progress(phase), n_open, n_parked, always=always)
 
     def _warn(self, text: str) -> None:
         self._voice.say("running", text)
