@@ -36,7 +36,8 @@ from benchmarks.soak_cluster import OneMachine, Shape
 from benchmarks.soak_events import EVENTS, PLACES
 from benchmarks.soak_network import Network, bridged, why_not_bridged
 from benchmarks.soak_places import Bucket, Place, SmallDisk, mounted, why_no_small_disk
-from benchmarks.soak_round import Report, Round, Setting, calm_run
+from benchmarks.soak_report import Report
+from benchmarks.soak_round import Round, Setting, calm_run
 from benchmarks.soak_videos import slices
 
 SHAPES = (Shape(2, 1), Shape(2, 1), Shape(2))

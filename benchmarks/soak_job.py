@@ -29,6 +29,7 @@ from operators.video.shots import SplitShots
 from operators.video.stills import stills
 from operators.video.text import TextCoverage
 from operators.video.tiers import Tiers
+from pipeline.cluster import Wishes
 from pipeline.progress import Progress
 from pipeline.run import Run, execute
 
@@ -157,6 +158,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lease_term=given.lease_term,
         shard_seconds=1.0,
         address=given.address,
+        wishes=Wishes(placement="shared"),
     )
     with Path(given.progress).open("a") as file:
         try:

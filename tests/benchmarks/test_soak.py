@@ -15,7 +15,7 @@ from benchmarks.soak import agenda, possible, setting, soak
 from benchmarks.soak_calls import annotated, open_batches, read_calls
 from benchmarks.soak_events import EVENTS, PLACES
 from benchmarks.soak_job import log_call
-from benchmarks.soak_round import Report
+from benchmarks.soak_report import Report
 from benchmarks.soak_videos import slices
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "videos"
