@@ -22,19 +22,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-import store
 from benchmarks.chaos_job import CALL_LOG
+from benchmarks.chaos_processes import family, kill, names
+from benchmarks.chaos_rows import compare, rows_of, visible_clips
 from pipeline.attempts import STRIKES, Attempt, read_attempts
-from store.layout import parse_shard_key
-from store.markers import latest_generations
 from store.objects import open_store
 from store.run_record import read_run
-from store.shards import decode
-from store.verify import verify
 
 DECODER = "operators.video.decoder"
 """Module that a decoding process runs."""
@@ -79,22 +75,6 @@ class Report:
         return not (self.lost or self.doubled or self.changed or self.reannotated or self.findings)
 
 
-def rows_of(output: str) -> dict[str, dict[str, Any]]:
-    """All rows of a run by identity: clips kept and dropped, video records, failures."""
-    run = store.open(output)
-    rows: dict[str, dict[str, Any]] = {}
-    doubled = 0
-    for kind, tables in (("clip", run.clips(dropped=True)), ("video", run.videos()), ("failed", run.failed())):
-        for table in tables:
-            for row in table.to_pylist():
-                key = f"{kind}:{row.get('clip_id') or row['video_id']}"
-                doubled += key in rows
-                rows[key] = row
-    if doubled:
-        rows["doubled"] = {"count": doubled}
-    return rows
-
-
 def chaos(videos: Path, kills: int, seed: int, folder: Path, mean_seconds: float = 8.0) -> Report:
     """Run the job undisturbed, then under `kills` kills in `folder`, and compare.
 
@@ -134,18 +114,6 @@ def _storm(videos: Path, calm: Path, folder: Path, report: Report, killer: _Kill
     report.repeated += sum(map(len, logged)) - len(set().union(*logged))
 
 
-def visible_clips(output: str) -> set[str]:
-    """Clips that a listing shows in storage now, committed or not."""
-    objects = open_store(output)
-    clips: set[str] = set()
-    for kind in ("clips", "failed"):
-        for info in objects.list(f"{kind}/"):
-            if parse_shard_key(info.key):
-                ids = decode(info.key, objects.get(info.key), ["clip_id"])["clip_id"].to_pylist()
-                clips.update(clip_id for clip_id in ids if clip_id)
-    return clips
-
-
 class _Killer:
     def __init__(self, dice: random.Random, mean_seconds: float, report: Report) -> None:
         self._dice, self._mean, self._report = dice, mean_seconds, report
@@ -165,7 +133,7 @@ class _Killer:
 
     def _await_workers(self, process: subprocess.Popen[bytes]) -> None:
         """Wait until a worker exists: kills before that would only test that Ray starts."""
-        while process.poll() is None and not any(_names(p, "VideoStage") for p in _family(process.pid)):
+        while process.poll() is None and not any(names(p, "VideoStage") for p in family(process.pid)):
             time.sleep(0.2)
 
     def _ended(self, process: subprocess.Popen[bytes]) -> bool:
@@ -174,23 +142,23 @@ class _Killer:
         return True
 
     def _strike(self, process: subprocess.Popen[bytes], output: Path) -> bool:
-        family = _family(process.pid)
+        below = family(process.pid)
         victims = {
             "driver": [None],
-            "worker": [p for p in family if _names(p, "VideoStage")],
-            "decoder": [p for p in family if _names(p, DECODER)],
+            "worker": [p for p in below if names(p, "VideoStage")],
+            "decoder": [p for p in below if names(p, DECODER)],
         }
         kind = self._dice.choice(self._allowed(output, [kind for kind, found in victims.items() if found]))
         if kind == "nobody":
             return False
         self._report.kills[kind] += 1
         if kind != "driver":
-            _kill([self._dice.choice(victims[kind])])
+            kill([self._dice.choice(victims[kind])])
             return False
         process.kill()
         process.wait()
-        _, alive = psutil.wait_procs(family, timeout=20)
-        _kill(alive)
+        _, alive = psutil.wait_procs(below, timeout=20)
+        kill(alive)
         return True
 
     def _allowed(self, output: Path, kinds: list[str]) -> list[str]:
@@ -227,45 +195,17 @@ def _start(videos: Path, output: Path, calls: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _family(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _names(process: psutil.Process, word: str) -> bool:
-    try:
-        return any(word in part for part in (process.name(), *process.cmdline()))
-    except psutil.Error:
-        return False
-
-
-def _kill(processes: Sequence[psutil.Process]) -> None:
-    for process in processes:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-
-
 def _read_calls(path: Path) -> list[str]:
     return path.read_text().split() if path.exists() else []
 
 
 def _compare(calm: str, stormy: str, report: Report) -> None:
-    expected, found = rows_of(calm), rows_of(stormy)
-    report.clips = sum(key.startswith("clip:") for key in expected)
-    report.doubled += found.pop("doubled", {"count": 0})["count"]
-    report.lost += len(expected.keys() - found.keys())
-    report.changed += sum(found[key] != row for key, row in expected.items() if key in found)
-    report.findings += [f"not in the calm run: {key}" for key in sorted(found.keys() - expected.keys())]
-    objects = open_store(stormy)
-    report.findings += [f"{finding.key}: {finding.problem}" for finding in verify(objects)]
-    run = read_run(objects)
-    generations = latest_generations(objects)
-    if run is None or len(generations) != run.n_partitions:
-        report.findings.append(f"only {len(generations)} partitions are committed")
+    difference = compare(rows_of(calm), stormy)
+    report.clips = difference.clips
+    report.lost += difference.lost
+    report.doubled += difference.doubled
+    report.changed += difference.changed
+    report.findings += difference.findings
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -42,7 +42,8 @@ class FaultyProxy:
     """Passes requests on to `target`; a seeded share `rate` of them suffers one of `kinds`.
 
     `lose` is a regular expression on "METHOD path": the first request to each path that it finds is
-    applied and its answer lost, on top of the share. `rate` and `lose` may be changed while it runs.
+    applied and its answer lost, on top of the share. `rate` and `lose` may be changed while it runs. It
+    listens on `host`.
     `counts` says how many requests passed or met each kind ("lost" for `lose`).
     """
 
@@ -55,6 +56,7 @@ class FaultyProxy:
         kinds: Sequence[str] = FAULTS,
         hang: float = 0.5,
         lose: str | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         if strangers := set(kinds) - set(FAULTS):
             raise ValueError(f"unknown faults: {sorted(strangers)}")
@@ -68,14 +70,15 @@ class FaultyProxy:
         self._lost: set[str] = set()
         self._asked: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server((host, 0), _Handler)
         self._server.proxy = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
 
     @property
     def url(self) -> str:
         """The address to use in place of the target's."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        host, port = self._server.server_address[:2]
+        return f"http://{host}:{port}"
 
     @property
     def faults(self) -> int:

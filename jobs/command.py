@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pipeline.progress import Progress, Summary
 
 Execute = Callable[["Run", Callable[["Progress"], None]], "Summary"]
+
+SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 RUN_FLAGS = ("partition_size", "limit", "media", "cpus", "address")
 """Settings of the section `run` that have an option of their own."""
@@ -131,6 +134,7 @@ def _on_device(job: Job, classes: Sequence[type[Operator]], options: argparse.Na
 
 
 def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration) -> Run:
+    from pipeline.cluster import Wishes
     from pipeline.opening import Run
 
     if missing := [f"--{name}" for name in ("input", "output") if not getattr(options, name)]:
@@ -138,6 +142,7 @@ def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration)
     source, output = _place(options.input), _place(options.output)
     if source == output:
         raise ConfigurationError("--output must not be the input's folder; give another, e.g. --output out/")
+    _refuse_lost_places(options)
     settings = configuration.run
     return Run(
         job=job.name,
@@ -152,11 +157,27 @@ def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration)
         address=settings.address,
         lease_term=settings.lease_term,
         stall_seconds=settings.stall_seconds,
+        wishes=Wishes(placement=settings.placement, max_cpus=settings.max_cpus, max_gpus=settings.max_gpus),
         retry_failed=options.retry_failed,
         append=options.append,
         reuse=_place(options.reuse) if options.reuse else None,
         take_over=options.take_over,
     )
+
+
+def _refuse_lost_places(options: argparse.Namespace) -> None:
+    """Under `ray job submit` a relative path lies in a copy of the submitter's folder that Ray throws away.
+
+    A manifest may lie there: the driver alone reads it. The variable is what Ray's job server sets for drivers.
+    """
+    if SUBMITTED not in os.environ:
+        return
+    for option, where in (("--output", options.output), ("--input", options.input), ("--reuse", options.reuse)):
+        if where and "://" not in where and not Path(where).is_absolute() and not Path(where).is_file():
+            raise ConfigurationError(
+                f"{option} {where}: a submitted job works in a copy of your folder, which no other node has and Ray "
+                "throws away; give s3://bucket/prefix, or the whole path of a folder that every node sees"
+            )
 
 
 def _place(where: str) -> str:
@@ -168,9 +189,10 @@ def _place(where: str) -> str:
 
 def _process(job: Job, run: Run, options: argparse.Namespace, execute: Execute | None) -> int:
     if options.plan:
-        from pipeline.plan import plan
+        from pipeline.plan import cluster_lines, plan
 
-        print(*plan(run).lines(), sep="\n")
+        planned = plan(run)
+        print(*planned.lines(run.wishes.placement), *cluster_lines(planned, run), sep="\n")
         return 0
     from jobs.progress import open_display
     from jobs.summary import summary_lines

@@ -1,6 +1,6 @@
 """Tells how a run stands: partitions, rates, what was dropped, what failed and why.
 
-python -m jobs.status --output out/
+python -m jobs.status --output out/ [--watch]
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobs.console import Parser, finish
+from jobs.terminal import Printable
+from operators.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,6 +24,10 @@ SHOWN_FAILURES = 20
 SHOWN_MARKERS = 10
 PIPED_WIDTH = 160
 
+INTERVAL = 10.0
+SHORTEST, LONGEST = 1.0, 86400.0
+"""Seconds between two looks of --watch; fewer would only load the storage."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` and return its exit code."""
@@ -30,19 +36,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Tell how a run stands, from its markers alone; a run at work is not disturbed.",
         "examples:\n"
         "  python -m jobs.status --output out/\n"
-        "  python -m jobs.status --output s3://bucket/clips --json\n",
+        "  python -m jobs.status --output s3://bucket/clips --json\n"
+        "  python -m jobs.status --output out/ --watch         again every 10 s, until the run is complete\n"
+        "  python -m jobs.status --output out/ --watch 60 --json >> log.jsonl\n",
     )
     parser.add_argument(
         "--output", required=True, metavar="WHERE", help="folder or s3://bucket/prefix of the data set"
     )
-    parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
+    parser.add_argument(
+        "--json", action="store_true", help="print everything as one JSON object; with --watch one a line"
+    )
+    parser.add_argument(
+        "--watch",
+        nargs="?",
+        type=float,
+        const=INTERVAL,
+        metavar="SECONDS",
+        help=f"look again every SECONDS ({INTERVAL:g}) until the run is complete; reads only what is new",
+    )
     return finish(parser, argv, _status)
 
 
 def _status(options: argparse.Namespace) -> int:
+    from jobs.watch import open_view, watch
     from store.objects import open_store
     from store.status import scan
 
+    if options.watch is not None:
+        if not SHORTEST <= options.watch <= LONGEST:
+            raise ConfigurationError(f"--watch {options.watch:g}: give {SHORTEST:g} to {LONGEST:g} seconds")
+        with open_view(sys.stdout, _blocks, options.watch, options.json) as view:
+            return watch(open_store(options.output), view, options.watch)
     status = scan(open_store(options.output))
     if options.json:
         print(json.dumps(status.as_dict(), indent=2, ensure_ascii=False))
@@ -52,7 +76,7 @@ def _status(options: argparse.Namespace) -> int:
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     console = Console(highlight=False, markup=False, emoji=False, width=width)
     for block in _blocks(status):
-        console.print(block)
+        console.print(Printable(block))
     return 0
 
 
@@ -92,6 +116,10 @@ def _facts(status: Status) -> Table:
     if status.clips_per_second is not None and status.videos_per_second is not None:
         pace = f"{status.clips_per_second:.3g} clips/s, {status.videos_per_second:.3g} videos/s"
         table.add_row("pace", f"{pace}, over {span(status.active_seconds)} of work")
+    if status.writer and status.clips_per_second_now is not None and status.videos_per_second_now is not None:
+        pace = f"{status.clips_per_second_now:.3g} clips/s, {status.videos_per_second_now:.3g} videos/s"
+        left = "" if status.seconds_left is None else f"; about {span(status.seconds_left)} left"
+        table.add_row("pace now", f"{pace}, over the last {span(status.recent.seconds)}{left}")
     for failures in status.parked[:SHOWN_MARKERS]:
         table.add_row(
             "parked", f"partition {failures.partition}, after {failures.failures} failures: {failures.reason}"
@@ -128,10 +156,13 @@ def _failures(status: Status) -> Table:
 
 
 def _operators(status: Status) -> Table:
-    table = _table("operator", "clips", "seconds", "seconds a clip")
+    tokens = any(tally.tokens_in or tally.tokens_out for tally in status.operators.values())
+    headings = ("operator", "clips", "seconds", "seconds a clip", *(("tokens in", "tokens out") if tokens else ()))
+    table = _table(*headings)
     for name, tally in status.operators.items():
         each = f"{tally.seconds / tally.clips:.3g}" if tally.clips else ""
-        table.add_row(name, f"{tally.clips:,}", f"{tally.seconds:,.1f}", each)
+        cells = (name, f"{tally.clips:,}", f"{tally.seconds:,.1f}", each)
+        table.add_row(*cells, *((f"{tally.tokens_in:,}", f"{tally.tokens_out:,}") if tokens else ()))
     return table
 
 
@@ -140,7 +171,7 @@ def _table(*headings: str) -> Table:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD if headings else None, show_header=bool(headings), pad_edge=False)
-    numeric = {"count", "clips", "seconds", "seconds a clip", "dropped", "not hq"}
+    numeric = {"count", "clips", "seconds", "seconds a clip", "tokens in", "tokens out", "dropped", "not hq"}
     for heading in headings or ("", ""):
         table.add_column(heading, justify="right" if heading in numeric else "left", overflow="fold")
     return table

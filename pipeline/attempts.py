@@ -7,15 +7,15 @@ before that becomes its verdict. Three kinds of evidence are told apart:
   result never arrive. Each is a strike;
 - a driver that died while the video ran alone. These count by themselves, since a driver can also be
   stopped by people;
-- a driver that died while several videos ran. Nobody can say which was guilty: after three of those a
-  video runs alone from then on.
+- a driver that died while several videos ran, or a node of the cluster. Nobody can say which was guilty: after
+  three of those a video runs alone from then on.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from operators.errors import ErrorKind
@@ -77,7 +77,7 @@ class Evidence:
     """What the tries of one video that has no record yet say about it.
 
     `strikes` are witnessed deaths, `alone_too` whether one of them was with nothing beside it; `lonely`
-    are drivers that died with the video alone, `unexplained` drivers that died with it among others.
+    are drivers or nodes that died with the video alone, `unexplained` those that died with it among others.
     `last_death` is an error kind, `message` its text.
     """
 
@@ -99,16 +99,21 @@ class Evidence:
         return (self.strikes >= STRIKES and self.alone_too) or self.lonely >= STRIKES
 
 
-def weigh(attempts: Iterable[Attempt], session: str, vanished: bool) -> Evidence:
+def weigh(
+    attempts: Iterable[Attempt], session: str, vanished: bool, lost: Mapping[str, str] | None = None
+) -> Evidence:
     """Judge one video's tries.
 
     `session` is the present driver's. `vanished` says that the present driver waited for its tries to
-    end and they never did, so that its unfinished ones are witnessed deaths.
+    end and they never did, so that its unfinished ones are witnessed deaths; but not those of `lost`, which maps
+    a try's number to the nodes that were lost meanwhile.
     """
     evidence = Evidence()
     companies: set[str] = set()
     for attempt in attempts:
         mine = attempt.session == session
+        node = (lost or {}).get(attempt.number, "") if mine else ""
+        mine = mine and not node
         if attempt.ended == RESTARTED:
             continue
         if attempt.ended or (mine and vanished):
@@ -120,5 +125,5 @@ def weigh(attempts: Iterable[Attempt], session: str, vanished: bool) -> Evidence
         elif attempt.alone:
             evidence = replace(evidence, lonely=evidence.lonely + 1)
         else:
-            companies.add(attempt.session)
+            companies.add(node or attempt.session)
     return replace(evidence, unexplained=len(companies))

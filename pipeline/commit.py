@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import time
 
 from pipeline.compact import compact
@@ -16,7 +16,7 @@ from store.objects import ObjectStore
 
 
 class Committer:
-    """Holds the ledgers of open partitions. A ledger is freed when its partition is committed."""
+    """Holds the ledgers of open partitions. A ledger is freed when its partition is committed, and `on_commit` told."""
 
     def __init__(
         self,
@@ -34,6 +34,7 @@ class Committer:
         self.generations = dict(generations)
         self.ledgers: dict[int, Ledger] = {}
         self.committed: set[int] = set()
+        self.on_commit: Callable[[Marker], None] | None = None
 
     def ledger(self, partition: int) -> Ledger:
         """The ledger of an open partition, begun where there is none."""
@@ -55,9 +56,9 @@ class Committer:
 
     def commit(self, partition: int) -> Marker:
         """Write the marker of a complete partition and free its ledger."""
-        self._lease.check()
+        self._lease.confirm()
         marker = self._marker(self.ledgers[partition])
-        self._lease.check()
+        self._lease.confirm()
         try:
             write_marker(self._store, marker)
         except CommitLost as lost:
@@ -67,6 +68,8 @@ class Committer:
         self.generations[partition] = marker.generation
         self.committed.add(partition)
         del self.ledgers[partition]
+        if self.on_commit is not None:
+            self.on_commit(marker)
         return marker
 
     def _marker(self, ledger: Ledger) -> Marker:

@@ -13,11 +13,12 @@ import pyarrow as pa
 from ray.data import ActorPoolStrategy, DataContext, Dataset, ExecutionOptions, read_datasource
 
 from operators.contract import Row
-from operators.errors import EngineError
-from pipeline.chain import Stage, pool_sizes
+from operators.errors import EngineError, StorageError
+from pipeline.chain import Stage
 from pipeline.cluster import Capacity
 from pipeline.heartbeat import LOADING, Heart
 from pipeline.meter import Meter
+from pipeline.pools import Pool, pools
 from pipeline.receipt import Receipt
 from pipeline.source import Batch, VideoSource, from_row
 from pipeline.transit import HALT, from_block, to_blocks, transit_schema, with_tallies
@@ -31,7 +32,7 @@ TASKS_IN_FLIGHT = 2
 """Videos given to an actor: one that runs and the next one, so that none waits behind a long film."""
 
 MOST_ACTORS = 10_000
-"""Size that a pool never reaches: it grows with the cluster."""
+"""Size that a pool never reaches: it grows with a cluster of which nobody says how far it grows."""
 
 RAY_RETRIES = 1
 """Times that Ray itself repeats the task of a dead actor; after that the driver decides."""
@@ -58,7 +59,7 @@ class VideoStage:
             meter = Meter(self._stage.operators)
             rows = self._heart.counted(_halting(self._worker.rows(task, meter), task.partition))
             with self._heart.at(f"video {task.video['video_id']}"):
-                yield from _output(self._order, self._passes, rows, meter)
+                yield from _output(self._order, self._passes, rows, meter, task.partition)
 
 
 class ClipStage:
@@ -76,7 +77,7 @@ class ClipStage:
             rows = list(group)
             with self._heart.at(_named(rows)):
                 rows = self._heart.counted(_halting(self._worker.rows(rows, meter), partition))
-                yield from _output(self._order, self._passes, rows, meter)
+                yield from _output(self._order, self._passes, rows, meter, partition)
 
 
 def _named(rows: Sequence[Row]) -> str:
@@ -85,23 +86,31 @@ def _named(rows: Sequence[Row]) -> str:
     return f"clips of video {', '.join(list(videos)[:3])}{', …' if len(videos) > 3 else ''}"
 
 
-def _output(order: WorkOrder, passes: pa.Schema | None, rows: Iterable[Row], meter: Meter) -> Iterator[pa.Table]:
-    """What a stage hands on: blocks of `passes` for the next stage, or receipts where there is none."""
+def _output(
+    order: WorkOrder, passes: pa.Schema | None, rows: Iterable[Row], meter: Meter, partition: int
+) -> Iterator[pa.Table]:
+    """What a stage hands on: blocks of `passes` for the next stage, or receipts where there is none.
+
+    Where the output cannot be written, because a disk is full or S3 stays away, the last receipt ends the run.
+    """
     if passes is not None:
         yield from to_blocks(with_tallies(rows, meter), passes)
         return
-    for receipt in new_writer(order, meter).write(rows):
-        yield _table(receipt)
+    try:
+        for receipt in new_writer(order, meter).write(rows):
+            yield _table(receipt)
+    except StorageError as problem:
+        yield _table(Receipt(task="", partition=partition, operators={}, halted=str(problem)))
 
 
 def _halting(rows: Iterable[Row], partition: int) -> Iterator[Row]:
-    """`rows`; where an engine is down, a row that ends the run in place of those that it could not annotate.
+    """`rows`; where an engine or the storage is down, a row that ends the run in place of those that are not there.
 
     A task that raised would be tried again, and its videos convicted of what is not their fault.
     """
     try:
         yield from rows
-    except EngineError as problem:
+    except (EngineError, StorageError) as problem:
         yield {"record": HALT, "partition": partition, "message": str(problem)}
 
 
@@ -132,26 +141,25 @@ def receipts(
 def _dataset(
     order: WorkOrder, stages: Sequence[Stage], batches: Sequence[Batch], capacity: Capacity, alone: bool
 ) -> Dataset:
-    sizes = [1] * len(stages) if alone else pool_sizes(stages, capacity.cpus, capacity.gpus, capacity.memory_mb)
-    sizes[0] = min(sizes[0], sum(batch.n_videos for batch in batches))
+    capacity = capacity.renewed()
+    sizes = _sizes(stages, capacity, sum(batch.n_videos for batch in batches), alone)
     dataset = read_datasource(
         VideoSource(order.store, batches),
         override_num_blocks=len(batches),
         num_cpus=0,
         concurrency=1 if alone else min(OPEN_PARTITIONS, len(batches)),
     )
-    for number, (stage, size) in enumerate(zip(stages, sizes, strict=True)):
+    for number, (stage, pool) in enumerate(zip(stages, sizes, strict=True)):
         later = [operator for following in stages[number + 1 :] for operator in following.operators]
         passes = None if number == len(stages) - 1 else transit_schema(order.schema, later)
-        most = size if alone else max(size, stage.actors[1] or MOST_ACTORS)
         dataset = _mapped(
             dataset,
             VideoStage if number == 0 else ClipStage,
             fn_constructor_args=(order, stage, passes),
             compute=ActorPoolStrategy(
-                min_size=size,
-                max_size=most,
-                initial_size=size,
+                min_size=pool.start,
+                max_size=MOST_ACTORS if pool.most is None else pool.most,
+                initial_size=pool.start,
                 max_tasks_in_flight_per_actor=1 if alone else TASKS_IN_FLIGHT * stage.concurrency,
                 max_concurrent_calls_per_actor=1 if alone else stage.concurrency,
                 enable_true_multi_threading=stage.concurrency > 1,
@@ -161,9 +169,19 @@ def _dataset(
             num_cpus=stage.cpus,
             num_gpus=stage.gpus or None,
             memory=stage.memory_mb * MIB or None,
+            label_selector=capacity.placement.selector(capacity.nodes, stage.gpus > 0) or None,
             max_task_retries=0 if alone else RAY_RETRIES,
         )
     return dataset
+
+
+def _sizes(stages: Sequence[Stage], capacity: Capacity, videos: int, alone: bool) -> list[Pool]:
+    """Pools of the stages; the first is never larger than there are videos for it."""
+    first, *others = pools(stages, capacity.nodes, capacity.largest, capacity.placement, bounded=capacity.bounded)
+    if alone:
+        return [Pool(start=1, most=1)] * len(stages)
+    most = videos if first.most is None else min(first.most, videos)
+    return [Pool(start=min(first.start, videos), most=most), *others]
 
 
 def _mapped(dataset: Dataset, function: type, **options: Any) -> Dataset:

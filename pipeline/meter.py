@@ -1,4 +1,4 @@
-"""Counts clips and seconds per operator while rows stream through a chain."""
+"""Counts clips, seconds and tokens per operator while rows stream through a chain."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import perf_counter
 
 from operators.contract import ClipOperator, Operator, Row
+from operators.spending import Account, charged_to
 from store.markers import OperatorTally
 
 
@@ -14,13 +15,14 @@ class Meter:
     """Runs operators as a chain and knows what each of them cost.
 
     Seconds are wall-clock seconds inside the operator itself: what it spent waiting for the operator
-    before it is that one's.
+    before it is that one's. Whatever an operator charges (`operators.spending`) is on its own account, too.
     """
 
     def __init__(self, operators: Sequence[Operator]) -> None:
         self._order = [operator.name for operator in operators]
         self._inclusive: defaultdict[str, float] = defaultdict(float)
         self._clips: Counter[str] = Counter()
+        self._accounts: defaultdict[str, Account] = defaultdict(Counter)
 
     def run(self, operators: Sequence[Operator], rows: Iterable[Row]) -> Iterator[Row]:
         """`rows` through `operators`, lazily."""
@@ -29,21 +31,29 @@ class Meter:
         return iter(rows)
 
     def tallies(self) -> dict[str, OperatorTally]:
-        """Clips handled and seconds spent so far."""
+        """Clips handled, seconds and tokens spent so far."""
         result, before = {}, 0.0
         for name in self._order:
             own = max(0.0, self._inclusive[name] - before)
             before = self._inclusive[name]
-            result[name] = OperatorTally(clips=self._clips[name], seconds=round(own, 4))
+            account = self._accounts[name]
+            result[name] = OperatorTally(
+                clips=self._clips[name],
+                seconds=round(own, 4),
+                tokens_in=account["tokens_in"],
+                tokens_out=account["tokens_out"],
+            )
         return result
 
     def _metered(self, operator: Operator, rows: Iterable[Row]) -> Iterator[Row]:
         name = operator.name
         output = operator(self._counted(operator, rows) if isinstance(operator, ClipOperator) else rows)
+        account = self._accounts[name]
         while True:
             start = perf_counter()
             try:
-                row = next(output)
+                with charged_to(account):
+                    row = next(output)
             except StopIteration:
                 return
             finally:
@@ -62,6 +72,5 @@ def added(*tallies: Mapping[str, OperatorTally]) -> dict[str, OperatorTally]:
     """The sum of tallies, by operator."""
     total: dict[str, OperatorTally] = {}
     for name, tally in (item for each in tallies for item in each.items()):
-        known = total.get(name, OperatorTally(clips=0, seconds=0.0))
-        total[name] = OperatorTally(clips=known.clips + tally.clips, seconds=round(known.seconds + tally.seconds, 4))
+        total[name] = total[name] + tally if name in total else tally
     return total

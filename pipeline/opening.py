@@ -10,6 +10,7 @@ from typing import Any
 from operators.contract import Operator
 from operators.errors import RunMismatch
 from pipeline.chain import fingerprint, lineages
+from pipeline.cluster import NO_WISHES, Wishes
 from pipeline.reuse import Reuse, reuse_of
 from store.layout import manifest_key
 from store.manifest import read_input, read_partition, write_manifest
@@ -27,7 +28,7 @@ class Run:
     `retry_failed` does videos again that have an error; `append` adds the input's new videos to the run that the
     output holds, in partitions of that run's own size; `reuse` names an earlier run to take columns
     from. `shard_seconds` is how old the oldest unwritten row may get, `stall_seconds` how long there may be no
-    progress before the run fails (`pipeline.watchdog`).
+    progress before the run fails (`pipeline.watchdog`). `wishes` say where stages may run.
     """
 
     job: str
@@ -47,6 +48,7 @@ class Run:
     lease_term: float = 30.0
     shard_seconds: float = 15.0
     stall_seconds: float = 1800.0
+    wishes: Wishes = NO_WISHES
 
 
 def open_run(run: Run, store: ObjectStore) -> tuple[RunRecord, Reuse | None]:

@@ -59,6 +59,11 @@ class Pending:
         self._begun = self._found() if some_done or lease.epoch > 1 else set()
         self._unopened = {*self._redo, *self._begun} & set(self.partitions)
 
+    @property
+    def redo(self) -> Mapping[int, Marker]:
+        """The markers of committed partitions that are done again."""
+        return self._redo
+
     def open(self) -> None:
         """Take over what earlier runs left."""
         for partition in self._redo:

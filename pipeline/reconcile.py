@@ -16,9 +16,11 @@ from pipeline.cluster import Capacity
 from pipeline.commit import Committer
 from pipeline.graph import receipts
 from pipeline.ledger import Ledger
+from pipeline.losses import Losses
 from pipeline.meter import Meter
 from pipeline.pending import Pending, batch_of
 from pipeline.receipt import Receipt
+from pipeline.salvage import salvage
 from pipeline.source import Batch
 from pipeline.watchdog import Watchdog
 from pipeline.worker import Task, WorkOrder, new_writer, verdict
@@ -45,6 +47,7 @@ class Reconciler:
         self._fruitless: Counter[int] = Counter()
         self._others: Counter[int] = Counter()
         self._last: dict[int, object] = {}
+        self._losses = Losses()
 
     def first_pass(self, batches: Sequence[Batch], errored_blocks: int) -> Generator[Receipt]:
         """Everything that is pending, but those videos that earlier drivers died with."""
@@ -58,6 +61,8 @@ class Reconciler:
         A partition of which passes bring neither results nor attempts is parked; raises `EngineError` where that is
         so of all of them.
         """
+        self._losses.look()
+        missing = self._not_stored(missing)
         together, alone = [], []
         state = {p: self._evidence(p, videos, vanished=True) for p, videos in missing.items()}
         parked = self._park_fruitless(state)
@@ -88,6 +93,17 @@ class Reconciler:
         graph = (self._order, self._stages, batches, self._capacity, self._watchdog)
         return receipts(*graph, errored_blocks=errored_blocks, alone=alone)
 
+    def _not_stored(self, missing: Mapping[int, Sequence[str]]) -> dict[int, list[str]]:
+        """What is missing in storage too: a receipt may be lost with a node after its shards were written."""
+        left = {}
+        for partition in missing:
+            with self._pending.trying(partition):
+                ledger = self._committer.ledger(partition)
+                salvage(self._order.store, ledger, self._order.footer)
+                if videos := ledger.missing():
+                    left[partition] = videos
+        return left
+
     def _without_suspects(self, batch: Batch) -> Batch:
         if batch.only is None:
             return batch
@@ -103,7 +119,9 @@ class Reconciler:
         settled = self._committer.ledger(partition).settled
         for attempt in read_attempts(self._order.store, partition, settled):
             tries[attempt.video_id].append(attempt)
-        return {video_id: weigh(tries[video_id], self._order.session, vanished) for video_id in videos}
+        session = self._order.session
+        lost = {v: self._losses.explain(tries[v]) if vanished else {} for v in videos}
+        return {v: weigh(tries[v], session, vanished, lost[v]) for v in videos}
 
     def _verdicts(
         self, ledger: Ledger, convicted: Sequence[str], evidence: Mapping[str, Evidence]

@@ -7,9 +7,11 @@ from contextlib import closing, contextmanager
 
 from operators.errors import ConfigurationError, EngineError, LeaseLost, StorageError
 from pipeline.appending import append
+from pipeline.arrivals import tell_arrivals
 from pipeline.chain import fingerprint, lineages
 from pipeline.cluster import Capacity, cluster, gpu_memory
 from pipeline.commit import Committer
+from pipeline.metrics import RunMetrics
 from pipeline.opening import Run, open_run
 from pipeline.packing import check_memory
 from pipeline.pending import Pending
@@ -87,6 +89,8 @@ class _Driver:
         )
         self._committer = Committer(store, lease, chain, latest_generations(store), self._order.footer)
         voice.record, voice.committer = self._record, self._committer
+        self._metrics = RunMetrics(run.job, store.url, lease)
+        self._committer.on_commit = self._metrics.committed
 
     def _append(self) -> None:
         self._voice.say("starting", f"looking for new videos in {self._run.input}")
@@ -98,12 +102,17 @@ class _Driver:
     def drive(self) -> Summary:
         """Everything after the output was opened."""
         pending = Pending(self._run, self._store, self._lease, self._record, self._order, self._committer, self._voice)
+        self._metrics.done_again(pending.redo)
         pending.open()
         for partition in pending.stay_parked:
             self._voice.note(f"partition {partition} failed too often and stays parked; --retry-failed tries it again")
         self._voice.say("starting", f"{len(pending.partitions)} of {self._record.n_partitions} partitions to do")
         if pending.partitions:
-            with cluster(self._run.address, self._run.cpus) as capacity, self._committing(pending):
+            with (
+                cluster(self._run.address, self._run.cpus, self._run.wishes) as capacity,
+                self._committing(pending),
+                tell_arrivals(self._plan.stages, capacity, lambda text: self._voice.say("starting", text)),
+            ):
                 if any(stage.gpus for stage in self._plan.stages) and (memory := gpu_memory()) is not None:
                     check_memory(self._run.chain, memory)
                 self._work_off(pending, capacity)
@@ -122,6 +131,7 @@ class _Driver:
         while missing := pending.missing():
             self._voice.say("retrying", f"{sum(map(len, missing.values()))} videos vanished, trying them again")
             self._consume("retrying", reconciler.next_pass(missing), pending)
+        self._report("committing", pending, always=True)
 
     def _consume(self, phase: str, receipts: Generator[Receipt], pending: Pending) -> None:
         self._voice.say(phase)
@@ -129,8 +139,14 @@ class _Driver:
             for receipt in receipts:
                 if receipt.halted:
                     raise EngineError(f"{receipt.halted}. What is committed stays: run the same command to go on")
+                self._metrics.received(receipt)
                 pending.take(receipt)
                 self._voice.say(phase, always=False)
+                self._report(phase, pending)
+
+    def _report(self, phase: str, pending: Pending, *, always: bool = False) -> None:
+        n_open, n_parked = len(self._committer.ledgers), len(pending.parking.parked)
+        self._metrics.report(lambda: self._voice.progress(phase), n_open, n_parked, always=always)
 
     def _warn(self, text: str) -> None:
         self._voice.say("running", text)

@@ -40,6 +40,9 @@ LONGEST_TERM = 600.0
 
 RENEWALS_PER_TERM = 4
 
+PATIENCE = 180.0
+"""Seconds that a commit waits for storage that does not answer, as long as each of its own calls would."""
+
 UNPROTECTED = (
     "this storage ignores conditional writes: two runs started at the same moment could both write here, "
     "and a stopped run that wakes up is noticed only at its next renewal. Start one run at a time."
@@ -174,12 +177,28 @@ class Lease:
             raise LeaseLost(self._lost)
         if self._ending.is_set():
             raise LeaseLost(f"the lease on {self._store.url} was released")
-        silent = clock() - self._renewed
-        if silent > self._record.term / 2:
+        if self._silent():
+            silent = clock() - self._renewed
             raise LeaseLost(
                 f"the lease on {self._store.url} could not be renewed for {silent:.0f} s and another run may have "
                 "taken over; when the storage answers again, run the same command"
             )
+
+    def confirm(self, patience: float = PATIENCE) -> None:
+        """`check`, but where the storage does not answer, wait for it at most `patience` seconds.
+
+        A renewal that succeeds after all proves, by compare-and-swap, that nobody took the lease over meanwhile.
+        """
+        until = clock() + patience
+        while self._lost is None and not self._ending.is_set() and self._silent():
+            if clock() > until:
+                break
+            time.sleep(min(0.5, self._record.term / 20))
+        self.check()
+
+    def _silent(self) -> bool:
+        """Whether no renewal succeeded for half a term."""
+        return clock() - self._renewed > self._record.term / 2
 
     def release(self) -> None:
         """Stop renewing and mark the lease as free, unless it was lost. Never raises for storage."""

@@ -29,6 +29,9 @@ STALE = 24 * 3600.0
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 """How file systems without hard links refuse `link`."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""A disk without space, or a quota that is used up."""
+
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -113,6 +116,15 @@ class LocalStore(ObjectStore):
             check_key(folder)
             self._path(f"{folder}/x")
         yield from self._walk(folder, prefix)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        folder = self._path(f"{prefix}x").parent
+        with self._errors("list", prefix), suppress(*ABSENT), os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            for name in names:
+                with suppress(*ABSENT), os.scandir(folder / name) as inside:
+                    if any(inside):
+                        yield name
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
@@ -231,7 +243,10 @@ class LocalStore(ObjectStore):
         try:
             yield
         except OSError as problem:
-            raise StorageError(f"cannot {action} {self._root / key}: {problem.strerror or problem}") from problem
+            remedy = "; free some space" if problem.errno in FULL else ""
+            raise StorageError(
+                f"cannot {action} {self._root / key}: {problem.strerror or problem}{remedy}"
+            ) from problem
 
 
 def _etag(facts: os.stat_result) -> str:

@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
+from unicodedata import normalize
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -47,6 +48,12 @@ from store.video_entry import (
 
 MAX_PROBLEMS = 20
 """Problems that one error lists."""
+
+MANIFEST_LIMIT = 2 << 30
+"""Bytes of a manifest, which is read whole: twenty million lines of a hundred."""
+
+EXTRA_DEPTH = 64
+"""Lists and objects in one another in a video's extra columns."""
 
 EXTRA_LIMIT = 65_536
 """Characters of a video's extra columns as JSON."""
@@ -173,14 +180,24 @@ def _fetch(source: str) -> tuple[bytes, str]:
     """The manifest's bytes, and the folder or prefix from which its relative URIs are looked up."""
     if source.startswith("s3://"):
         folder, _, name = source.rpartition("/")
+        store = open_store(folder)
         try:
-            return open_store(folder).get(name), folder
+            facts = store.head(name)
+            _check_length(source, facts.size if facts is not None else 0)
+            return store.get(name), folder
         except ObjectMissing:
             raise ManifestError(f"--input {source}: no such object") from None
     try:
-        return Path(source).read_bytes(), str(Path(source).resolve().parent)
+        path = Path(source)
+        _check_length(source, path.stat().st_size)
+        return path.read_bytes(), str(path.resolve().parent)
     except OSError as problem:
         raise ManifestError(f"--input {source}: {problem.strerror}") from None
+
+
+def _check_length(source: str, size: int) -> None:
+    if size > MANIFEST_LIMIT:
+        raise ManifestError(f"--input {source}: over {MANIFEST_LIMIT:,} bytes; split it into several runs")
 
 
 def _entry(row: dict[str, Any], folder: str) -> VideoEntry:
@@ -243,7 +260,7 @@ def _extra(row: dict[str, Any]) -> str | None:
     if not others:
         return None
     try:
-        text = json.dumps(_plain(others), ensure_ascii=False, sort_keys=True, allow_nan=False)
+        text = json.dumps(_plain(others, EXTRA_DEPTH), ensure_ascii=False, sort_keys=True, allow_nan=False)
         text.encode()
     except (TypeError, ValueError) as problem:
         raise ValueError(f"an extra column cannot be carried along: {problem}") from None
@@ -252,13 +269,15 @@ def _extra(row: dict[str, Any]) -> str | None:
     return text
 
 
-def _plain(value: Any) -> Any:
-    """`value` with dates and decimals as text and NaN as null, as JSON needs them."""
+def _plain(value: Any, depth: int) -> Any:
+    """`value` with dates and decimals as text, NaN as null, as JSON needs them. Raises `ValueError` past `depth`."""
+    if depth < 0:
+        raise ValueError(f"it is nested more than {EXTRA_DEPTH} deep")
     match value:
         case dict():
-            return {str(name): _plain(item) for name, item in value.items()}
+            return {str(name): _plain(item, depth - 1) for name, item in value.items()}
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [_plain(item, depth - 1) for item in value]
         case float() if not math.isfinite(value):
             return None
         case datetime.date() | datetime.time() | datetime.timedelta() | decimal.Decimal():
@@ -268,7 +287,8 @@ def _plain(value: Any) -> Any:
 
 def _note_duplicates(entry: VideoEntry, place: str, places: dict[str, str]) -> None:
     """Remember where an entry is. Raises `ValueError` naming the earlier place of its URI or `video_id`."""
-    for kind, value in (("uri", _canonical(entry.uri)), ("video_id", entry.video_id)):
+    # Identifiers that differ in how an accent is coded look the same, and are one file name on some systems.
+    for kind, value in (("uri", _canonical(entry.uri)), ("video_id", normalize("NFC", entry.video_id))):
         earlier = places.setdefault(f"{kind} {value}", place)
         if earlier != place:
             raise ValueError(f"{kind} {shown(value)} is already on {earlier}; keep one of the two")

@@ -51,10 +51,24 @@ class ShardEntry(_Part):
 
 
 class OperatorTally(_Part):
-    """What an operator did in a partition: clips annotated, and seconds of wall clock spent."""
+    """What an operator did in a partition: clips annotated, and seconds of wall clock spent.
+
+    `tokens_in` and `tokens_out` are the tokens of prompts and of answers, of operators that ask a chat model.
+    Markers from before they were counted have none.
+    """
 
     clips: _Count
     seconds: _Seconds
+    tokens_in: _Count = 0
+    tokens_out: _Count = 0
+
+    def __add__(self, other: OperatorTally) -> OperatorTally:
+        return OperatorTally(
+            clips=self.clips + other.clips,
+            seconds=round(self.seconds + other.seconds, 4),
+            tokens_in=self.tokens_in + other.tokens_in,
+            tokens_out=self.tokens_out + other.tokens_out,
+        )
 
 
 class FailureTally(_Part):

@@ -6,10 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 from operators.errors import ConfigurationError, StorageError
-from store.layout import LEASE, parse_attempt_key, parse_shard_key
+from store.layout import LEASE, SHARD_KINDS, parse_partition
 from store.lease import read_lease
 from store.markers import FailureTally, Marker, OperatorTally, latest_generations, read_marker, read_success
 from store.objects import ObjectMissing, ObjectStore
@@ -17,7 +18,23 @@ from store.parking import PartitionFailures, read_failures
 from store.run_record import Append, RunRecord, read_run
 from store.threads import in_threads
 
+RECENT_SECONDS, RECENT_COMMITS = 600.0, 3
+"""The pace of the moment is that of the commits of so many seconds, or of so many commits where these are fewer."""
+
 PartitionState = Literal["done", "running", "failed", "pending"]
+
+
+class NoRun(ConfigurationError):
+    """There is no run where one was looked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recent:
+    """The last commits: how much they hold, and the wall-clock seconds that they took."""
+
+    seconds: float = 0.0
+    videos: int = 0
+    clips: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +46,9 @@ class Status:
     again and again), pending (not begun).
     `with_failures` are committed partitions in which some video or clip failed. `videos` and `clips` count
     by state, `failures` come most frequent first. `active_seconds` is the time in which at least one
-    committed partition was being worked on; pauses between runs do not count. `unreadable` names the
-    markers that cannot be trusted, `complete` says that `_SUCCESS` was written and names every partition, also
-    those of `appended`, by which the run has grown. Times are epoch seconds.
+    committed partition was being worked on; pauses between runs do not count. `recent` are the commits of the
+    last minutes of work. `unreadable` names the markers that cannot be trusted, `complete` says that `_SUCCESS` was
+    written and names every partition, also those of `appended`, by which the run has grown. Times are epoch seconds.
     """
 
     job: str
@@ -56,6 +73,7 @@ class Status:
     video_seconds: float
     bytes_read: int
     active_seconds: float
+    recent: Recent
     last_commit: float | None
     unreadable: tuple[str, ...]
 
@@ -70,6 +88,22 @@ class Status:
         """Committed clips (kept, dropped and failed) per active second; None before the first commit."""
         return sum(self.clips.values()) / self.active_seconds if self.active_seconds else None
 
+    @property
+    def videos_per_second_now(self) -> float | None:
+        """Committed videos per second over the last commits; None before the first one."""
+        return self.recent.videos / self.recent.seconds if self.recent.seconds else None
+
+    @property
+    def clips_per_second_now(self) -> float | None:
+        """Committed clips per second over the last commits; None before the first one."""
+        return self.recent.clips / self.recent.seconds if self.recent.seconds else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until all videos are committed at the pace of the moment; None while nobody writes, or unknown."""
+        pace = self.videos_per_second_now
+        return self.videos.get("pending", 0) / pace if pace and self.writer else None
+
     def as_dict(self) -> dict[str, Any]:
         """JSON values only, for `--json`."""
         return {
@@ -81,29 +115,39 @@ class Status:
             "unreadable": list(self.unreadable),
             "videos_per_second": self.videos_per_second,
             "clips_per_second": self.clips_per_second,
+            "videos_per_second_now": self.videos_per_second_now,
+            "clips_per_second_now": self.clips_per_second_now,
+            "seconds_left": self.seconds_left,
         }
 
 
-def scan(store: ObjectStore, *, now: float | None = None) -> Status:
-    """The run's state: one listing of the commits, their markers, and, while partitions are open, listings
-    of clips, videos and attempts.
+def scan(
+    store: ObjectStore, *, now: float | None = None, known: dict[tuple[int, int], Marker] | None = None
+) -> Status:
+    """The run's state: one listing of the commits, their markers, and, while partitions are open, which
+    of them have folders.
 
     Args:
         now: epoch seconds, to judge whether the lease is alive; by default this machine's clock.
+        known: markers by partition and generation that earlier scans have read. They are not read again;
+            what this scan reads is added, without its shards.
 
-    Raises `ConfigurationError` where there is no run and `StorageError` where it cannot be read.
+    Raises `NoRun` where there is no run and `StorageError` where it cannot be read.
     """
     generations = latest_generations(store)  # before the run, which may grow: every marker is then of its partitions
     run = read_run(store)
     if run is None:
-        raise ConfigurationError(f"{store.url} holds no run; give the --output of a job")
-    read = in_threads(lambda item: _read(store, item), generations.items())
-    markers = [found for found in read if isinstance(found, Marker)]
+        raise NoRun(f"{store.url} holds no run; give the --output of a job")
+    known = {} if known is None else known
+    read = in_threads(lambda item: _read(store, item), [item for item in generations.items() if item not in known])
+    known.update(((found.partition, found.generation), found) for found in read if isinstance(found, Marker))
+    markers = [known[item] for item in generations.items() if item in known]
     unreadable = tuple(found for found in read if isinstance(found, str))
-    writer = _writer(store, time.time() if now is None else now)
+    now = time.time() if now is None else now
+    writer = _writer(store, now)
     unfinished = len(generations) < run.n_partitions
     parked = [f for f in read_failures(store).values() if f.parked and f.partition not in generations]
-    begun = _begun(store) - set(generations) - {f.partition for f in parked} if unfinished else set()
+    begun = begun_partitions(store) - set(generations) - {f.partition for f in parked} if unfinished else set()
     videos = _summed(marker.videos for marker in markers)
     return Status(
         job=run.job,
@@ -136,9 +180,20 @@ def scan(store: ObjectStore, *, now: float | None = None) -> Status:
         video_seconds=sum(marker.video_seconds for marker in markers),
         bytes_read=sum(marker.bytes_read for marker in markers),
         active_seconds=covered([(marker.started, marker.committed) for marker in markers]),
+        recent=_recent(markers, now if writer else None),
         last_commit=max((marker.committed for marker in markers), default=None),
         unreadable=unreadable,
     )
+
+
+def begun_partitions(store: ObjectStore) -> set[int]:
+    """Partitions of which anything is stored beside their manifest, committed or not.
+
+    Asks for folders: small shards stay until `jobs.clean`, and a large run has a million of them.
+    """
+    kinds = (*SHARD_KINDS, "attempts")
+    found = (parse_partition(name) for kind in kinds for name in store.folders(f"{kind}/"))
+    return {partition for partition in found if partition is not None}
 
 
 def merge_failures(tallies: Iterable[FailureTally]) -> tuple[FailureTally, ...]:
@@ -165,9 +220,37 @@ def covered(spans: Iterable[tuple[float, float]]) -> float:
     return total
 
 
+def _recent(markers: Iterable[Marker], now: float | None) -> Recent:
+    """The last commits, counted from the one before them to the last one.
+
+    Counted to `now` (None where nobody writes) once the next one is later than any of them was.
+    """
+    in_order = sorted(markers, key=lambda marker: marker.committed)
+    if not in_order:
+        return Recent()
+    end = in_order[-1].committed
+    late = max(end, now or 0.0)
+    first = min(
+        next((n for n, marker in enumerate(in_order) if marker.committed > late - RECENT_SECONDS), len(in_order)),
+        max(0, len(in_order) - RECENT_COMMITS),
+    )
+    last = in_order[first:]
+    begin = min(marker.started for marker in last)
+    if first:
+        begin = max(begin, in_order[first - 1].committed)
+    commits = [begin, *(marker.committed for marker in last)]
+    if late - end > max(later - earlier for earlier, later in pairwise(commits)):
+        end = late
+    return Recent(
+        seconds=max(0.0, end - begin),
+        videos=sum(sum(marker.videos.values()) for marker in last),
+        clips=sum(sum(marker.clips.values()) for marker in last),
+    )
+
+
 def _read(store: ObjectStore, item: tuple[int, int]) -> Marker | str:
     try:
-        return read_marker(store, *item)
+        return read_marker(store, *item).model_copy(update={"shards": ()})
     except ObjectMissing:
         raise
     except StorageError as problem:
@@ -193,21 +276,12 @@ def _complete(store: ObjectStore, run: RunRecord) -> bool:
     return named is not None and len(named) == run.n_partitions
 
 
-def _begun(store: ObjectStore) -> set[int]:
-    shards = {parts.partition for kind in ("clips", "videos") for item in store.list(f"{kind}/")
-              if (parts := parse_shard_key(item.key))}  # fmt: skip
-    attempts = {parts.partition for item in store.list("attempts/") if (parts := parse_attempt_key(item.key))}
-    return shards | attempts
-
-
 def _operators(markers: Sequence[Marker]) -> dict[str, OperatorTally]:
-    clips: Counter[str] = Counter()
-    seconds: dict[str, float] = {}
+    total: dict[str, OperatorTally] = {}
     for marker in markers:
         for name, tally in marker.operators.items():
-            clips[name] += tally.clips
-            seconds[name] = seconds.get(name, 0.0) + tally.seconds
-    return {name: OperatorTally(clips=clips[name], seconds=round(seconds[name], 3)) for name in seconds}
+            total[name] = total[name] + tally if name in total else tally
+    return total
 
 
 def _summed(counts: Iterable[dict[Any, int]]) -> Counter[str]:

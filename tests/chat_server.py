@@ -25,6 +25,7 @@ class ChatServer:
     asked: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     finish: str = "stop"
+    usage: dict[str, Any] | None = None
 
 
 @contextmanager
@@ -47,9 +48,8 @@ def chat_server(reply: Callable[[dict[str, Any]], Reply]) -> Iterator[ChatServer
                 self._send(answer, {"error": {"message": f"status {answer} for {self.headers.get('Authorization')}"}})
                 return
             choice = {"index": 0, "finish_reason": server.finish, "message": {"role": "assistant", "content": answer}}
-            self._send(
-                200, {"id": "1", "object": "chat.completion", "created": 0, "model": MODEL, "choices": [choice]}
-            )
+            whole = {"id": "1", "object": "chat.completion", "created": 0, "model": MODEL, "choices": [choice]}
+            self._send(200, whole if server.usage is None else {**whole, "usage": server.usage})
 
         def _send(self, status: int, body: dict[str, Any]) -> None:
             data = json.dumps(body).encode()

@@ -45,10 +45,15 @@ class ChatRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ChatAnswer:
-    """The model's text. `whole` is False where it was cut off at `max_tokens`."""
+    """The model's text. `whole` is False where it was cut off at `max_tokens`.
+
+    `tokens_in` and `tokens_out` are the tokens of the prompt and of the answer, 0 where the engine does not count.
+    """
 
     text: str
     whole: bool
+    tokens_in: int = 0
+    tokens_out: int = 0
 
 
 ChatResult = ChatAnswer | RowFailure

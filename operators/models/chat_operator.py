@@ -10,13 +10,14 @@ from pydantic import Field
 
 from operators.contract import Settings, tuning
 from operators.errors import ConfigurationError, RowFailure
-from operators.models.chat import ChatAnswer, ChatEngine, ChatMessage, ChatRequest
+from operators.models.chat import ChatAnswer, ChatEngine, ChatMessage, ChatRequest, ChatResult
 from operators.models.device import choose_device, choose_precision
 from operators.models.files import TOKENIZER, ModelFiles
 from operators.models.openai_chat import OpenAIChat
 from operators.models.operator import ModelOperator, ModelSettings
 from operators.models.vllm_chat import VllmChat
 from operators.models.vllm_engine import VllmOptions
+from operators.spending import charge
 
 SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 TEMPLATE = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
@@ -166,13 +167,22 @@ class ChatOperator(ModelOperator):
         if self._chat is None:
             raise ConfigurationError(f"{self.name} was not set up")
         results: list[Value | Unusable | RowFailure] = []
-        for place, answer in enumerate(self._chat.complete(requests)):
+        for place, answer in enumerate(self._answers(self._chat, requests)):
             results.append(_judged(judge, place, answer))
         refused = [place for place, result in enumerate(results) if isinstance(result, Unusable)]
         if refused:
             again = [_with_complaint(requests[place], str(results[place])) for place in refused]
-            for place, answer in zip(refused, self._chat.complete(again), strict=True):
+            for place, answer in zip(refused, self._answers(self._chat, again), strict=True):
                 results[place] = _judged(judge, place, answer)
+        return results
+
+    @staticmethod
+    def _answers(chat: ChatEngine, requests: Sequence[ChatRequest]) -> list[ChatResult]:
+        results = chat.complete(requests)
+        for answer in results:
+            if isinstance(answer, ChatAnswer):
+                charge("tokens_in", answer.tokens_in)
+                charge("tokens_out", answer.tokens_out)
         return results
 
     def recover(self, problem: Exception, clips: int) -> None:

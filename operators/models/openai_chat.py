@@ -24,6 +24,7 @@ TIMEOUT = 600.0  # s for one answer
 PROBE_TIMEOUT = 10.0
 NO_KEY = "none"  # the protocol wants a key; servers without one ignore it
 JPEG_QUALITY = 95
+MOST_TOKENS = 1 << 30  # of one answer that are believed
 
 
 def checked_endpoint(url: str) -> str:
@@ -121,7 +122,13 @@ class OpenAIChat(ChatEngine):
         if not reply.choices or reply.choices[0].message.content is None:
             return RowFailure(ErrorKind.BAD_OUTPUT, f"{self._where} answered without a text")
         [choice] = reply.choices[:1]
-        return ChatAnswer(text=choice.message.content, whole=choice.finish_reason == "stop")
+        usage = reply.usage
+        return ChatAnswer(
+            text=choice.message.content,
+            whole=choice.finish_reason == "stop",
+            tokens_in=_tokens(usage and usage.prompt_tokens),
+            tokens_out=_tokens(usage and usage.completion_tokens),
+        )
 
     def _probe(self, problem: Exception) -> None:
         """Raise `EngineError` where the server is down, rather than blame one request."""
@@ -136,6 +143,11 @@ class OpenAIChat(ChatEngine):
         """What the server said, on one line and without the key."""
         words = " ".join(str(problem).split())[:300] or type(problem).__name__
         return words.replace(self._key, "…") if self._key != NO_KEY else words
+
+
+def _tokens(told: object) -> int:
+    """A server's count; 0 where it tells none, or nonsense."""
+    return told if isinstance(told, int) and 0 < told <= MOST_TOKENS else 0
 
 
 def _message(message: ChatMessage) -> dict[str, Any]:

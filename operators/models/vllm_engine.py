@@ -165,7 +165,12 @@ class VllmEngine:
         if final is None or final.request_id != number or list(final.prompt_token_ids) != prompt["prompt_token_ids"]:
             raise RowFailure(ErrorKind.BAD_OUTPUT, "vLLM gave the answer to another prompt")
         [answer] = final.outputs
-        return ChatAnswer(text=answer.text, whole=answer.finish_reason == "stop")
+        return ChatAnswer(
+            text=answer.text,
+            whole=answer.finish_reason == "stop",
+            tokens_in=len(final.prompt_token_ids),
+            tokens_out=len(answer.token_ids),
+        )
 
     async def _rendered(self, request: ChatRequest) -> Any:
         """The prompt through the model's own chat template, tokenized, with its pictures prepared."""

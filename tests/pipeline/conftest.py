@@ -28,6 +28,7 @@ def ray_session() -> Iterator[None]:
         log_to_driver=False,
         logging_level=logging.ERROR,
         _node_ip_address="127.0.0.1",
+        _system_config={"metrics_report_interval_ms": 1000},
     )
     yield
     ray.shutdown()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from operators.columns import select
 from operators.contract import ClipOperator, Operator, Resources, Row
+from operators.spending import charge
 from pipeline.meter import Meter, added
 from store.markers import OperatorTally
 from tests.pipeline.small_chain import clip_row, video_row
@@ -97,6 +99,43 @@ def test_parts_of_a_chain_are_metered_as_one_chain(clock: Clock):
     assert {name: tally.clips for name, tally in tallies.items()} == {"cut": 4, "slow": 3, "quick": 3}
 
 
+class Chatty(ClipOperator):
+    name = "chatty"
+    writes = select("caption")
+    resources = Resources(batch=2)
+
+    def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
+        for clip in clips:
+            charge("tokens_in", 100 * (1 + clip["clip_index"]))
+            charge("tokens_out", 5)
+        return [{"caption": "said"} for _ in clips]
+
+
+class Terse(Chatty):
+    name = "terse"
+    writes = select("merge_caption")
+
+    def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
+        charge("tokens_out", 1)
+        return [{"merge_caption": "said"} for _ in clips]
+
+
+def test_tokens_go_to_the_operator_that_spent_them_in_however_many_threads():
+    operators = [Chatty(), Quick(), Terse()]
+
+    def batch(number: int) -> dict[str, OperatorTally]:
+        meter = Meter(operators)
+        assert len(list(meter.run(operators, [clip_row("v", number + index) for index in range(4)]))) == 4
+        return meter.tallies()
+
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(batch, range(64)))
+    for number, tallies in enumerate(found):
+        assert tallies["chatty"].tokens_in == 100 * sum(range(number + 1, number + 5))
+        spent = [(tally.tokens_in, tally.tokens_out) for name, tally in tallies.items() if name != "chatty"]
+        assert (tallies["chatty"].tokens_out, spent) == (20, [(0, 0), (0, 2)])
+
+
 def test_nothing_runs_before_it_is_asked_for_and_a_raise_is_passed_on():
     class Broken(Operator):
         name = "broken"
@@ -116,8 +155,9 @@ def test_nothing_runs_before_it_is_asked_for_and_a_raise_is_passed_on():
 
 
 def test_tallies_are_added_by_operator():
-    one, two = OperatorTally(clips=1, seconds=0.5), OperatorTally(clips=2, seconds=0.25)
-    assert added({"a": one}, {"b": two}, {"a": two}) == {"a": OperatorTally(clips=3, seconds=0.75), "b": two}
+    one, two = OperatorTally(clips=1, seconds=0.5, tokens_in=7), OperatorTally(clips=2, seconds=0.25, tokens_out=3)
+    both = OperatorTally(clips=3, seconds=0.75, tokens_in=7, tokens_out=3)
+    assert added({"a": one}, {"b": two}, {"a": two}) == {"a": both, "b": two}
     assert added() == {}
 
 

@@ -32,7 +32,8 @@ seconds = st.floats(0, 1e9)
 statuses = st.sampled_from(["done", "partial", "failed"])
 sizes = st.integers(0, 2**62)
 video_lines = st.builds(VideoLine, text, statuses, st.integers(0, 2**31 - 1), seconds, sizes, maybe, maybe, maybe)
-tallies = st.builds(OperatorTally, clips=st.integers(0, 2**40), seconds=seconds)
+counts = st.integers(0, 2**40)
+tallies = st.builds(OperatorTally, clips=counts, seconds=seconds, tokens_in=counts, tokens_out=counts)
 
 
 @st.composite

@@ -234,6 +234,27 @@ def test_a_holder_that_cannot_renew_counts_itself_out_after_half_a_term(
         lease.release()
 
 
+def test_a_commit_waits_until_the_storage_answers_again(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultyProxy(moto.url, rate=0.0, hang=0.2, kinds=("503", "reset_before")) as proxy:
+        for name, value in moto.environment(proxy.url).items():
+            monkeypatch.setenv(name, value)
+        lease = Lease.acquire(open_store(f"s3://{moto.new_bucket()}"), term=4.0)
+        proxy.rate = 1.0
+        until = time.monotonic() + 30.0
+        while held(lease):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        with pytest.raises(LeaseLost, match="could not be renewed"):
+            lease.confirm(patience=0.1)
+        back = threading.Timer(1.0, lambda: setattr(proxy, "rate", 0.0))
+        back.start()
+        lease.confirm(patience=60.0)
+        assert proxy.rate == 0.0
+        lease.release()
+        with pytest.raises(LeaseLost, match="released"):
+            lease.confirm()
+
+
 def held(lease: Lease) -> bool:
     try:
         lease.check()

@@ -265,7 +265,7 @@ def test_a_full_disk_leaves_the_old_object(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageError, match="No space left"):
+    with pytest.raises(StorageError, match="No space left on device; free some space"):
         store.put("a", b"new")
     monkeypatch.undo()
     assert store.get("a") == b"old"

@@ -12,7 +12,7 @@ from operators.errors import LeaseLost, StorageError
 from store import markers
 from store.layout import SUCCESS, clips_key, marker_key
 from store.local import LocalStore
-from store.markers import Marker, ShardEntry
+from store.markers import Marker, OperatorTally, ShardEntry
 
 
 def entry(partition: int = 3, name: str = "a", **changes: Any) -> ShardEntry:
@@ -174,3 +174,17 @@ def test_success_names_generations(store: LocalStore) -> None:
     store.put(SUCCESS, b"yes")
     with pytest.raises(StorageError, match="_SUCCESS cannot be read"):
         markers.read_success(store)
+
+
+def test_markers_from_before_tokens_were_counted_have_none(store: LocalStore):
+    old = marker().model_dump(mode="json")
+    old["operators"] = {"shots": {"clips": 5, "seconds": 1.5}}
+    store.put(marker_key(3, 1), json.dumps(old).encode())
+    assert markers.read_marker(store, 3, 1).operators["shots"] == OperatorTally(clips=5, seconds=1.5)
+
+
+def test_tallies_add_up():
+    one = OperatorTally(clips=1, seconds=0.5, tokens_in=10, tokens_out=2)
+    assert one + OperatorTally(clips=2, seconds=1.25) == OperatorTally(
+        clips=3, seconds=1.75, tokens_in=10, tokens_out=2
+    )

@@ -18,10 +18,10 @@ from store import open_store
 from store.layout import LEASE, attempt_key, clips_key, marker_key, shard_key
 from store.lease import Lease
 from store.local import LocalStore
-from store.markers import Marker, write_success
+from store.markers import Marker, OperatorTally, write_success
 from store.parking import PartitionFailures, write_failures
 from store.run_record import Append, create_append, create_run
-from store.status import covered, scan
+from store.status import Recent, _recent, covered, scan
 from store.threads import in_threads
 from store.verify import verify
 from tests.store.committed import commit, run_record, small_run
@@ -85,11 +85,55 @@ def test_a_run_in_the_middle(store: LocalStore) -> None:
         ("shots", "decode"): (1, "it is decode"),
         ("shots", "no_video"): (1, "it is no_video"),
     }
-    assert status.operators["shots"].model_dump() == {"clips": 7, "seconds": 4.0}
+    assert status.operators["shots"] == OperatorTally(clips=7, seconds=4.0)
     assert (status.with_failures, status.complete, status.writer, status.last_commit) == (2, False, None, 150.0)
     assert status.active_seconds == 100.0
     assert (status.videos_per_second, status.clips_per_second) == (0.06, 0.07)
     assert json.loads(json.dumps(status.as_dict()))["videos_per_second"] == 0.06
+
+
+def paced(*spans: tuple[float, float, int]) -> list[Marker]:
+    """Markers begun and committed then, with so many clips in one video."""
+    markers = [synthetic(partition, 1) for partition in range(len(spans))]
+    return [
+        marker.model_copy(update={"started": start, "committed": end, "clips": {"kept": clips}, "videos": {"done": 1}})
+        for marker, (start, end, clips) in zip(markers, spans, strict=True)
+    ]
+
+
+def test_the_pace_of_the_moment_is_that_of_the_last_commits():
+    steady = paced(*((100.0 * n, 100.0 * n + 100.0, 50 if n < 10 else 400) for n in range(20)))
+    assert _recent(steady, None) == Recent(seconds=600.0, videos=6, clips=2400)
+    assert _recent(steady, 2000.0) == Recent(seconds=600.0, videos=6, clips=2400)
+    assert _recent(steady, 2300.0) == Recent(seconds=600.0, videos=3, clips=1200), "a window that moves on"
+    stalled = _recent(steady, 9000.0)
+    assert (stalled.videos, stalled.seconds) == (3, 7300.0), "a run that commits no more gets slower and slower"
+
+
+def test_slow_commits_and_pauses_between_runs_give_a_pace_too():
+    slow = paced((0.0, 3600.0, 10), (3600.0, 7200.0, 20), (7200.0, 10800.0, 30), (10800.0, 14400.0, 40))
+    assert _recent(slow, None) == Recent(seconds=10800.0, videos=3, clips=90)
+    resumed = paced(
+        (0.0, 100.0, 10), (0.0, 100.0, 10), (5000.0, 5100.0, 10), (5000.0, 5050.0, 10), (5050.0, 5150.0, 10)
+    )
+    assert _recent(resumed, 5200.0) == Recent(seconds=150.0, videos=3, clips=30), "the night between is no work"
+    assert _recent(resumed, 5250.0) == Recent(seconds=250.0, videos=3, clips=30), "the next one is late"
+    assert _recent(paced((10.0, 70.0, 6)), None) == Recent(seconds=60.0, videos=1, clips=6)
+    assert _recent([], 5.0) == Recent()
+
+
+def test_what_is_left_follows_from_the_pace_of_the_moment(store: LocalStore) -> None:
+    create_run(store, run_record(4, 4))
+    now = time.time()
+    for partition in range(2):
+        end = now - 50.0 + 50.0 * partition
+        commit(store, partition, {f"v{partition}": ["hq", "visual"]}, started=end - 50.0, committed=end)
+    assert scan(store, now=now).seconds_left is None, "nobody works on it"
+    with Lease.acquire(store, job="mmtrail"):
+        status = scan(store, now=now)
+    assert status.seconds_left == pytest.approx(100.0)
+    assert (status.videos_per_second_now, status.clips_per_second_now) == pytest.approx((0.02, 0.04))
+    assert json.loads(json.dumps(status.as_dict()))["seconds_left"] == status.seconds_left
 
 
 def test_a_run_that_has_just_begun(store: LocalStore) -> None:
@@ -139,6 +183,18 @@ def test_no_run_is_said(store: LocalStore) -> None:
         scan(store)
 
 
+class Reads(LocalStore):
+    """Notes the keys of all that is read."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.keys: list[str] = []
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        self.keys.append(key)
+        return super().read(key)
+
+
 def test_285518_videos_in_4500_partitions_answer_within_20_seconds(store: LocalStore) -> None:
     n_videos, n_partitions = 285_518, 4_500
     create_run(store, run_record(n_partitions, n_videos))
@@ -152,14 +208,30 @@ def test_285518_videos_in_4500_partitions_answer_within_20_seconds(store: LocalS
             path = Path(store.url) / shard_key(kind, partition, "x")
             path.parent.mkdir(parents=True)
             path.touch()
+    reads = Reads(store.url)
+    known: dict[tuple[int, int], Marker] = {}
     began = time.perf_counter()
-    status = scan(store)
+    status = scan(reads, known=known)
     took = time.perf_counter() - began
+    assert len(reads.keys) < 4497 + 8, "each marker, the run, the lease and the like"
     assert status.partitions == {"done": 4497, "running": 0, "failed": 3, "pending": 0}
     assert status.videos["pending"] == sum(share[-3:])
     assert sum(status.videos.values()) == n_videos
     assert status.active_seconds == 10.0 * 4496 + 20.0
     assert took < 20.0
+    assert scan(store) == status
+
+    path = Path(store.url) / marker_key(n_partitions - 3, 1)
+    path.parent.mkdir(parents=True)
+    path.write_text(synthetic(n_partitions - 3, share[-3]).model_dump_json())
+    reads.keys.clear()
+    began = time.perf_counter()
+    later = scan(reads, known=known)
+    took = time.perf_counter() - began
+    assert [key for key in reads.keys if key.startswith("commits/")] == [marker_key(n_partitions - 3, 1)]
+    assert len(reads.keys) < 8, "beside it the run, the lease and the like"
+    assert (later.partitions["done"], later.videos["pending"]) == (4498, sum(share[-2:]))
+    assert took < 10.0
 
 
 def test_few_listings_on_s3(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,11 +248,17 @@ def test_few_listings_on_s3(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> 
         return call(self, operation, arguments)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", counted)
-    status = scan(store)
+    known: dict[tuple[int, int], Marker] = {}
+    status = scan(store, known=known)
     assert status.partitions == {"done": partitions, "running": 0, "failed": 1, "pending": 0}
     lists = sum(count for operation, count in calls.items() if operation.startswith("ListObjects"))
-    assert lists == 2 + 5  # two pages of markers; appends, parked, clips, videos and attempts, a page each
+    assert lists == 2 + 5 + 2  # two pages of markers; folders of four kinds of shards and of attempts; appends, parked
     assert calls["GetObject"] <= partitions + 2  # the markers, the run and the lease
+    calls.clear()
+    store.put(marker_key(partitions, 1), synthetic(partitions, 64).model_dump_json().encode())
+    assert scan(store, known=known).partitions["done"] == partitions + 1
+    assert calls["GetObject"] < 8  # the new marker, the run, the lease and the like
+    assert sum(calls.values()) < 20
 
 
 @settings(deadline=None)

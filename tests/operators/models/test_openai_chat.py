@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
 
@@ -21,7 +22,9 @@ from operators.errors import ConfigurationError, EngineError, ErrorKind, RowFail
 from operators.language.fused import ModelFusion, ModelFusionSettings
 from operators.models import openai_chat
 from operators.models.chat import ChatAnswer, ChatMessage, ChatRequest, Picture
+from operators.models.chat_operator import Unusable
 from operators.models.openai_chat import OpenAIChat, checked_endpoint
+from operators.spending import Account, charged_to
 from operators.video.stills import decode
 from tests.chat_server import MODEL, ChatServer, chat_server
 from tests.drawn_clips import plain
@@ -58,6 +61,45 @@ def test_answers_come_in_the_order_of_the_requests(scripted: ChatServer):
     results = chat.complete([request(str(number)) for number in range(20)])
     assert results == [ChatAnswer(text=f"said {number}", whole=True) for number in range(20)]
     chat.close()
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"prompt_tokens": 120, "completion_tokens": 7, "total_tokens": 127}, (120, 7)),
+        ({"prompt_tokens": -5, "completion_tokens": "many", "total_tokens": None}, (0, 0)),
+        ({"prompt_tokens": 10**15}, (0, 0)),
+        (None, (0, 0)),
+    ],
+)
+def test_tokens_are_those_that_the_server_counts(
+    scripted: ChatServer, usage: dict[str, object] | None, counted: tuple[int, int]
+):
+    scripted.usage = usage
+    chat = OpenAIChat(scripted.url, MODEL)
+    [answer] = chat.complete([request()])
+    assert isinstance(answer, ChatAnswer) and answer.text == "said hello"
+    assert (answer.tokens_in, answer.tokens_out) == counted
+    chat.close()
+
+
+def test_every_answer_is_charged_also_the_one_that_was_refused(scripted: ChatServer):
+    scripted.usage = {"prompt_tokens": 100, "completion_tokens": 9, "total_tokens": 109}
+    scripted.reply = lambda _: "no JSON"
+    operator = ModelFusion(ModelFusionSettings(endpoint=scripted.url, model=MODEL))
+    operator.setup()
+
+    def judge(place: int, answer: ChatAnswer) -> str:
+        if place == 0:
+            raise Unusable("not JSON")
+        return answer.text
+
+    account: Account = Counter()
+    with charged_to(account):
+        refused, fine = operator.ask([request("a"), request("b")], judge)
+    operator.close()
+    assert isinstance(refused, Unusable) and fine == "no JSON"
+    assert account == {"tokens_in": 300, "tokens_out": 27}, "two requests, and one of them again"
 
 
 def test_busy_and_broken_moments_are_waited_out(scripted: ChatServer, monkeypatch: pytest.MonkeyPatch):

@@ -104,6 +104,10 @@ def test_an_answer_that_is_cut_off_is_marked(llama_chat: VllmChat):
     [result] = llama_chat.complete([request("clip", 3, schema=SCHEMA)])
     assert isinstance(result, ChatAnswer)
     assert not result.whole
+    assert result.tokens_out == 3
+    [longer] = llama_chat.complete([request("clip clip", 3, schema=SCHEMA)])
+    assert isinstance(longer, ChatAnswer)
+    assert longer.tokens_in > result.tokens_in > 3
 
 
 def test_nothing_asked_is_nothing_answered(llama_chat: VllmChat):

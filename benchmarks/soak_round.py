@@ -1,0 +1,355 @@
+"""One round of the soak: a job on a new output, struck by events, started again until it is done, and compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.chaos_processes import kill_tree
+from benchmarks.chaos_rows import compare, rows_of, visible_clips
+from benchmarks.soak_calls import annotated, read_calls
+from benchmarks.soak_cluster import OneMachine
+from benchmarks.soak_events import EVENTS, PLACES, NoVictim, Scene
+from benchmarks.soak_network import Network
+from benchmarks.soak_places import Place
+from operators.errors import RushesError
+from pipeline.attempts import read_attempts
+from store.objects import open_store
+from store.run_record import read_run
+
+MOST_STARTS = 12
+"""Drivers of one round, after which something is wrong."""
+
+STOPPED = 3
+"""Exit code of a job that stopped and says that it can be resumed."""
+
+
+@dataclass
+class Report:
+    """What the events did to the jobs.
+
+    `events` counts them by kind, `stops` the jobs that stopped by themselves and were started again, by the event
+    before. `clips` are those of one job. `annotated` counts clips given to the GPU stage over all jobs, `repeated`
+    those of them that had been given to it before, `in_flight` the clips of videos that were begun and not stored
+    when an event struck: what may be repeated. `reannotated` are clips done again that were committed, or visible
+    when a driver started.
+    """
+
+    rounds: int = 0
+    events: Counter[str] = field(default_factory=Counter)
+    stops: Counter[str] = field(default_factory=Counter)
+    by_kind: dict[str, dict[str, float]] = field(default_factory=dict)
+    starts: int = 0
+    clips: int = 0
+    lost: int = 0
+    doubled: int = 0
+    changed: int = 0
+    reannotated: int = 0
+    annotated: int = 0
+    repeated: int = 0
+    in_flight: int = 0
+    findings: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was lost, doubled, changed or done again without need, and nothing hung."""
+        bad = self.lost or self.doubled or self.changed or self.reannotated or self.findings
+        return not bad and self.repeated <= self.in_flight
+
+    def shares(self) -> dict[str, float]:
+        """Clips repeated, and clips in flight at the events, over clips that had to be annotated."""
+        needed = max(1, self.annotated - self.repeated)
+        return {
+            "repeated_share": round(self.repeated / needed, 4),
+            "in_flight_share": round(self.in_flight / needed, 4),
+        }
+
+    def table(self) -> str:
+        """The report for people, as Markdown."""
+        lines = ["| event | times | jobs that stopped | clips done again | seconds a job |", "|---|---|---|---|---|"]
+        for kind, row in sorted(self.by_kind.items()):
+            share = row["repeated"] / max(1, row["annotated"] - row["repeated"])
+            lines.append(
+                f"| {kind} | {row['events']:.0f} | {row['stops']:.0f} | {row['repeated']:.0f} ({share:.1%}) "
+                f"| {row['seconds'] / max(1, row['jobs']):.0f} |"
+            )
+        shares = self.shares()
+        lines += [
+            "",
+            f"{self.rounds} rounds, {self.events.total()} events, {self.starts} drivers, {self.seconds:.0f} s; "
+            f"a job has {self.clips} clips.",
+            f"Lost {self.lost}, doubled {self.doubled}, changed {self.changed}, annotated again {self.reannotated}.",
+            f"Repeated: {self.repeated} of {self.annotated - self.repeated} ({shares['repeated_share']:.1%}); "
+            f"in flight at the events: {self.in_flight}.",
+            *(f"FINDING: {finding}" for finding in self.findings),
+            *(f"stopped: {message}" for message in self.messages),
+        ]
+        return "\n".join(lines)
+
+
+@dataclass
+class Setting:
+    """What all rounds share. `expected` are the rows of the undisturbed run, by identity."""
+
+    cluster: OneMachine
+    network: Network
+    places: Mapping[type[Place], Place]
+    videos: Path
+    folder: Path
+    environment: Mapping[str, str]
+    expected: dict[str, dict[str, Any]]
+    dice: random.Random
+    mean_seconds: float
+    patience: float
+    options: Sequence[str] = ()
+
+
+class Hung(Exception):
+    """A job made no progress for too long."""
+
+
+class Driver:
+    """The process of one driver, watched."""
+
+    def __init__(
+        self, videos: Path, output: str, address: str, folder: Path, environment: Mapping[str, str],
+        options: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self._calls, self._progress = folder / "calls", folder / "progress"
+        self._log = folder / f"driver-{len(list(folder.glob('driver-*.log')))}.log"
+        words = [str(videos), output, address, str(self._calls), str(self._progress), *options]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.soak_job", *words],
+                env={**os.environ, "RAY_AUTH_MODE": "disabled", **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._seen: object = None
+        self._since = time.monotonic()
+
+    def ended(self, seconds: float, patience: float) -> bool:
+        """Wait at most `seconds` for the end. Raises `Hung` where nothing has moved for `patience` seconds."""
+        end = time.monotonic() + seconds
+        while self.process.poll() is None:
+            sizes = [path.stat().st_size if path.exists() else 0 for path in (self._calls, self._progress)]
+            state = (sizes[0], self._counts())
+            if state != self._seen:
+                self._seen, self._since = state, time.monotonic()
+            if time.monotonic() - self._since > patience:
+                raise Hung(f"no progress for {patience:.0f} s; the last that was seen: {self.last_progress()}")
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.2)
+        return True
+
+    def _counts(self) -> object:
+        """What of the last report says that work was done."""
+        said = self.last_progress()
+        return [value for name, value in sorted(said.items()) if name not in ("at", "elapsed")]
+
+    def last_progress(self) -> dict[str, Any]:
+        """The last report of the run that was written whole."""
+        lines = self._progress.read_bytes()[-4000:].split(b"\n") if self._progress.exists() else []
+        for line in reversed(lines):
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(said, dict):
+                return said
+        return {}
+
+    def kill(self) -> None:
+        """SIGKILL to the driver and what it started."""
+        kill_tree(self.process.pid)
+        self.process.wait()
+
+    def complaint(self) -> str:
+        """The end of what the process wrote."""
+        return self._log.read_text(errors="replace").strip()[-600:]
+
+
+def calm_run(
+    cluster: OneMachine, videos: Path, folder: Path, environment: Mapping[str, str], patience: float,
+    options: Sequence[str] = (),
+) -> str:  # fmt: skip
+    """The output of an undisturbed run on the cluster. Raises `RuntimeError` where that fails."""
+    own = folder / "calm"
+    own.mkdir()
+    driver = Driver(videos, str(own / "output"), cluster.address, own, environment, options)
+    while not driver.ended(60.0, patience):
+        pass
+    if driver.process.returncode != 0:
+        raise RuntimeError(f"the undisturbed run failed: {driver.complaint()}")
+    return str(own / "output")
+
+
+class Round:
+    """One job and what befell it. `told` says so for people."""
+
+    def __init__(self, setting: Setting, name: str, report: Report) -> None:
+        self.name, self.told = name, []
+        self._setting, self._report = setting, report
+        self._own = setting.folder / name
+        self._own.mkdir()
+        self._stored: list[tuple[float, set[str]]] = []
+        self._in_flight = 0
+        self._struck: list[str] = []
+        self._driver: Driver | None = None
+
+    def run(self, events: Sequence[str]) -> list[str]:
+        """Strike with `events` in turn; return those that the job was too quick for."""
+        setting, report, begun = self._setting, self._report, time.monotonic()
+        place = setting.places[PLACES.get(events[0], Place)]
+        self._output = place.output(self.name)
+        scene = Scene(setting.cluster, setting.network, place, setting.dice, self._calls, self._kill)
+        left, stops, starts, over = list(events), 0, 0, False
+        try:
+            while not over and starts < MOST_STARTS:
+                starts += 1
+                self._start()
+                left = self._harass(scene, left)
+                over, stopped = self._outcome()
+                stops += stopped
+        except Hung as problem:
+            report.findings.append(f"{self.name}, after {self._struck}: {problem}")
+            self._kill()
+        report.starts += starts
+        if over:
+            self._compare()
+        elif starts >= MOST_STARTS:
+            report.findings.append(f"{self.name}, after {self._struck}: not done after {starts} starts")
+        self._account(stops, time.monotonic() - begun)
+        return left
+
+    def forget(self) -> None:
+        """Remove what the job wrote, so that a small disk has room for the next."""
+        store = open_store(self._output)
+        store.delete([info.key for info in store.list()])
+
+    def _start(self) -> None:
+        self._snapshot()
+        setting = self._setting
+        self._begun = len(self._calls())
+        self._driver = Driver(
+            setting.videos, self._output, setting.cluster.address, self._own, setting.environment, setting.options
+        )
+
+    def _harass(self, scene: Scene, events: list[str]) -> list[str]:
+        """Strike the present driver until it ends; return the events that are left."""
+        setting, driver = self._setting, self._driver
+        assert driver is not None
+        left = list(events)
+        while left and len(self._calls()) == self._begun:  # before its first batch a job has nothing to lose
+            if driver.ended(0.5, setting.patience):
+                return left
+        while left:
+            if driver.ended(min(20.0, setting.dice.expovariate(1 / setting.mean_seconds)), setting.patience):
+                return left
+            in_flight, kind = self._open_clips(), left[0]
+            try:
+                self.told.append(EVENTS[kind](scene))
+            except NoVictim:
+                continue
+            self._in_flight += in_flight
+            left.pop(0)
+            self._struck.append(kind)
+            self._report.events[kind] += 1
+            self._check_committed()
+        while not driver.ended(60.0, setting.patience):
+            pass
+        return left
+
+    def _outcome(self) -> tuple[bool, int]:
+        """Whether the job is done, and 1 where it stopped by itself and can be resumed."""
+        driver, after = self._driver, self._struck[-1] if self._struck else "nothing"
+        assert driver is not None
+        code = driver.process.returncode
+        if code == 0:
+            return True, 0
+        if code < 0 and after == "driver":
+            return False, 0
+        self._report.stops[after] += 1
+        self._report.messages.append(f"{self.name}, after {after}: {driver.complaint()[-300:]}")
+        if code != STOPPED:
+            self._report.findings.append(f"{self.name}, after {after}: exit code {code}: {driver.complaint()}")
+        return False, 1
+
+    def _kill(self) -> None:
+        if self._driver is not None:
+            self._driver.kill()
+
+    def _calls(self) -> list[dict[str, Any]]:
+        return read_calls(self._own / "calls")
+
+    def _snapshot(self) -> None:
+        """Note what is stored now: nobody may do it again."""
+        self._stored.append((time.time(), visible_clips(self._output)))
+
+    def _open_clips(self) -> int:
+        """Clips of videos that were begun and are not stored whole, by what the undisturbed run has of each."""
+        store = open_store(self._output)
+        run = read_run(store)
+        stored = visible_clips(self._output)
+        clips: dict[str, set[str]] = {}
+        for key, row in self._setting.expected.items():
+            if key.startswith("clip:"):
+                clips.setdefault(row["video_id"], set()).add(row["clip_id"])
+        begun = {a.video_id for p in range(run.n_partitions if run else 0) for a in read_attempts(store, p)}
+        return sum(len(found) for video, found in clips.items() if video in begun and not found <= stored)
+
+    def _check_committed(self) -> None:
+        """After an event: what is committed is as it should be."""
+        try:
+            now = time.time()
+            committed = {key[5:] for key in rows_of(self._output) if key.startswith("clip:")}
+            difference = compare(self._setting.expected, self._output, whole=False)
+        except RushesError as problem:
+            self._report.findings.append(f"{self.name}, after {self._struck[-1]}: unreadable: {problem}")
+            return
+        self._stored.append((now, committed))
+        self._report.doubled += difference.doubled
+        self._report.changed += difference.changed
+        self._report.findings += difference.findings
+
+    def _compare(self) -> None:
+        report, difference = self._report, compare(self._setting.expected, self._output)
+        report.clips = difference.clips
+        report.lost += difference.lost
+        report.doubled += difference.doubled
+        report.changed += difference.changed
+        report.findings += [f"{self.name}, after {self._struck}: {finding}" for finding in difference.findings]
+
+    def _account(self, stops: int, seconds: float) -> None:
+        report, calls = self._report, self._calls()
+        given = annotated(calls)
+        repeated = given.total() - len(given)
+        report.annotated += given.total()
+        report.repeated += repeated
+        report.in_flight += self._in_flight
+        again = {
+            clip
+            for at, stored in self._stored
+            for clip in annotated(call for call in calls if call["at"] > at)
+            if clip in stored
+        }
+        report.reannotated += len(again)
+        facts = {"jobs": 1, "events": len(self._struck), "stops": stops, "annotated": given.total()}
+        facts |= {"repeated": repeated, "in_flight": self._in_flight, "seconds": seconds}
+        row = report.by_kind.setdefault("+".join(sorted(set(self._struck))) or "none", {})
+        for name, value in facts.items():
+            row[name] = row.get(name, 0) + value

@@ -1,0 +1,81 @@
+"""The node of a vLLM engine dies in the middle of a batch: the engine starts elsewhere, and no answer is mixed up."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.chaos_rows import compare, rows_of
+from benchmarks.soak_calls import annotated, open_batches, read_calls
+from benchmarks.soak_cluster import OneMachine, Shape
+from benchmarks.soak_network import Network
+from benchmarks.soak_round import Driver
+from tests.pipeline.run_chain import write_film
+
+for library in ("torch", "transformers", "vllm"):
+    pytest.importorskip(library, reason=f"{library} is not installed (make install)")
+
+PATIENCE = 400.0
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A temporary folder with a short path: Ray's sockets lie in it."""
+    with tempfile.TemporaryDirectory(prefix="rsv-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@pytest.mark.cluster
+def test_an_engine_whose_node_dies_starts_elsewhere_and_mixes_no_rows_up(folder: Path) -> None:
+    from tests.tiny.llama import write_llama
+
+    model = write_llama(folder / "model")
+    videos = folder / "videos"
+    videos.mkdir()
+    for name in "abcde":
+        write_film(videos / f"{name}.mp4", [14, 16, 18, 14])
+    for name in ("calm", "storm"):
+        (folder / name / "ray").mkdir(parents=True)
+    quiet = OneMachine(folder / "calm" / "ray", Network(), [Shape(3, 1)])
+    with quiet, OneMachine(folder / "storm" / "ray", Network(), [Shape(3, 1), Shape(3, 1)]) as cluster:
+        drivers = {}
+        for name, address in (("calm", quiet.address), ("storm", cluster.address)):
+            options = ["--model", str(model), "--pause", "1.0" if name == "storm" else "0"]
+            drivers[name] = Driver(videos, str(folder / name / "out"), address, folder / name, {}, options)
+        try:
+            killed = kill_the_node_of_an_engine(cluster, drivers["storm"], folder / "storm" / "calls")
+            for driver in drivers.values():
+                while not driver.ended(60.0, PATIENCE):
+                    pass
+        finally:
+            for driver in drivers.values():
+                driver.kill()
+        assert [driver.process.returncode for driver in drivers.values()] == [0, 0], drivers["storm"].complaint()
+    expected = rows_of(str(folder / "calm" / "out"))
+    captions = [row["caption"] for key, row in expected.items() if key.startswith("clip:")]
+    assert len(captions) == len(set(captions)) == 20
+    difference = compare(expected, str(folder / "storm" / "out"))
+    assert (difference.lost, difference.doubled, difference.changed, difference.findings) == (0, 0, 0, [])
+    calls = read_calls(folder / "storm" / "calls")
+    died = {clip for call in open_batches(calls) for clip in call["clips"]}
+    again = annotated(call for call in calls if call["pid"] != killed)
+    assert died
+    assert died <= again.keys(), "the batch that was lost is done by another engine"
+
+
+def kill_the_node_of_an_engine(cluster: OneMachine, driver: Driver, log: Path) -> int:
+    """Kill the node of an engine that has answered once and works on a batch; the engine's process id."""
+    while not driver.ended(0.1, PATIENCE):
+        calls = read_calls(log)
+        done = {call["pid"] for call in calls if call["what"] == "end"}
+        for batch in open_batches(calls):
+            node = cluster.node_of(batch["pid"]) if batch["pid"] in done else None
+            if node is not None:
+                time.sleep(0.2)
+                cluster.kill(node)
+                return batch["pid"]
+    raise AssertionError(f"the job ended before its engine could be killed: {driver.complaint()}")
