@@ -81,7 +81,7 @@ class Watchdog:
     def introduce(self, context: DataContext) -> None:
         """Make the executions of `context` known to this watchdog, and silence Ray's own."""
         context.execution_no_progress_timeout_s = -1
-        context.custom_execution_callback_classes = [Introduction]
+        context.custom_execution_callback_classes = [*context.custom_execution_callback_classes, Introduction]
         context.set_config(TOKEN, self._session)
 
     def guarded(self, dataset: Dataset) -> Generator[pa.Table]:
