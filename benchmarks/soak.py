@@ -18,9 +18,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -107,11 +109,21 @@ AWAY = ("500", "503", "hang", "reset_before")
 """Faults of a server that is away: nothing is applied."""
 
 
-def soak(scene: Setting, rounds: Sequence[Sequence[str]], tell: Callable[[str], None] = lambda line: None) -> Report:
-    """Run `rounds`; events that came too late for their job are tried again on another output."""
+def soak(
+    scene: Setting,
+    rounds: Sequence[Sequence[str]],
+    tell: Callable[[str], None] = lambda line: None,
+    seconds: float = math.inf,
+) -> Report:
+    """Run `rounds`; events that came too late for their job are tried again on another output.
+
+    None begins after so many `seconds`.
+    """
     report = Report()
     begun = time.monotonic()
     for number, events in enumerate(rounds, 1):
+        if time.monotonic() - begun > seconds:
+            break
         left, tries = list(events), 0
         while left and tries < 3:
             tries += 1
@@ -130,12 +142,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print what the soak did; 0 when nothing was lost, doubled, changed or annotated twice without need."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=len(EVENTS), help="how many jobs to disturb (default: 7)")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no round after so many (default: none)")
     parser.add_argument("--per-round", type=int, default=1, help="events that strike each job (default: 1)")
     parser.add_argument("--only", default=",".join(EVENTS), help=f"events, of {','.join(EVENTS)} (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments and the victims (default: 0)")
     parser.add_argument("--videos", type=Path, default=Path("samples/videos"), help="a folder of videos to cut up")
     parser.add_argument("--slices", type=int, default=16, help="videos of a job, five seconds each (default: 16)")
-    parser.add_argument("--mean-seconds", type=float, default=6.0, help="mean time before an event (default: 6)")
+    parser.add_argument("--mean-seconds", type=float, default=4.0, help="mean time before an event (default: 4)")
     parser.add_argument("--patience", type=float, default=300.0, help="seconds without progress (default: 300)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(argv)
@@ -148,11 +161,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not kinds:
         return 2
     dice = random.Random(options.seed)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that everything is taken down
     with tempfile.TemporaryDirectory(prefix="rsk-", dir=FOLDERS, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         slices(options.videos, folder / "videos", options.slices)
         with setting(kinds, folder, folder / "videos", options.seed, options.mean_seconds, options.patience) as scene:
-            report = soak(scene, agenda(kinds, options.rounds, options.per_round, dice), _tell)
+            report = soak(scene, agenda(kinds, options.rounds, options.per_round, dice), _tell, 60 * options.minutes)
     if options.json:
         print(json.dumps({**dataclasses.asdict(report), "skipped": skipped, **report.shares()}, indent=2))
     else:

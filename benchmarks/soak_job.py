@@ -47,7 +47,7 @@ class GpuCaption(ClipOperator):
     reads = ("clip_id", "keyframes")
     writes = select("caption")
     Settings = Logged
-    resources = Resources(cpus=0.25, gpus=0.5, batch=4, concurrency=2)
+    resources = Resources(cpus=0.25, gpus=0.5, batch=2, concurrency=2)
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
         names = [clip["clip_id"] for clip in clips]
@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("videos", "output", "address", "calls", "progress"):
         parser.add_argument(name)
     parser.add_argument("--model", default="", help="folder of a language model for vLLM")
-    parser.add_argument("--pause", type=float, default=0.4, help="seconds that a batch on the GPU takes at least")
+    parser.add_argument("--pause", type=float, default=2.0, help="seconds that a batch on the GPU takes at least")
     parser.add_argument("--lease-term", type=float, default=30.0, help="seconds (default: 30, as in the real jobs)")
     given = parser.parse_args(argv)
     run = Run(

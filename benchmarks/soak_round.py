@@ -243,28 +243,32 @@ class Round:
 
     def _start(self) -> None:
         self._snapshot()
+        self._tries = len(self._attempts())
         setting = self._setting
-        self._begun = len(self._calls())
         self._driver = Driver(
             setting.videos, self._output, setting.cluster.address, self._own, setting.environment, setting.options
         )
 
     def _harass(self, scene: Scene, events: list[str]) -> list[str]:
         """Strike the present driver until it ends; return the events that are left."""
-        setting, driver = self._setting, self._driver
+        setting, driver, begun = self._setting, self._driver, self._tries
         assert driver is not None
         left = list(events)
-        while left and len(self._calls()) == self._begun:  # before its first batch a job has nothing to lose
+        while left and len(self._attempts()) == begun:  # before its first video a driver has nothing to lose
             if driver.ended(0.5, setting.patience):
                 return left
+        delay = 0.0
         while left:
-            if driver.ended(min(20.0, setting.dice.expovariate(1 / setting.mean_seconds)), setting.patience):
+            delay = delay or min(20.0, setting.dice.expovariate(1 / setting.mean_seconds))
+            if driver.ended(delay, setting.patience):
                 return left
             in_flight, kind = self._open_clips(), left[0]
             try:
                 self.told.append(EVENTS[kind](scene))
             except NoVictim:
+                delay = 0.2
                 continue
+            delay = 0.0
             self._in_flight += in_flight
             left.pop(0)
             self._struck.append(kind)
@@ -299,6 +303,10 @@ class Round:
     def _snapshot(self) -> None:
         """Note what is stored now: nobody may do it again."""
         self._stored.append((time.time(), visible_clips(self._output)))
+
+    def _attempts(self) -> list[str]:
+        """Keys of the tries of videos so far."""
+        return [info.key for info in open_store(self._output).list("attempts/")]
 
     def _open_clips(self) -> int:
         """Clips of videos that were begun and are not stored whole, by what the undisturbed run has of each."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -40,21 +41,23 @@ def test_an_engine_whose_node_dies_starts_elsewhere_and_mixes_no_rows_up(folder:
         write_film(videos / f"{name}.mp4", [14, 16, 18, 14])
     for name in ("calm", "storm"):
         (folder / name / "ray").mkdir(parents=True)
-    quiet = OneMachine(folder / "calm" / "ray", Network(), [Shape(3, 1)])
-    with quiet, OneMachine(folder / "storm" / "ray", Network(), [Shape(3, 1), Shape(3, 1)]) as cluster:
-        drivers = {}
-        for name, address in (("calm", quiet.address), ("storm", cluster.address)):
-            options = ["--model", str(model), "--pause", "1.0" if name == "storm" else "0"]
-            drivers[name] = Driver(videos, str(folder / name / "out"), address, folder / name, {}, options)
-        try:
-            killed = kill_the_node_of_an_engine(cluster, drivers["storm"], folder / "storm" / "calls")
-            for driver in drivers.values():
-                while not driver.ended(60.0, PATIENCE):
-                    pass
-        finally:
-            for driver in drivers.values():
-                driver.kill()
-        assert [driver.process.returncode for driver in drivers.values()] == [0, 0], drivers["storm"].complaint()
+
+    def start(name: str, cluster: OneMachine, pause: float) -> Driver:
+        options = ["--model", str(model), "--pause", str(pause)]
+        return Driver(videos, str(folder / name / "out"), cluster.address, folder / name, {}, options)
+
+    with ExitStack() as stack:
+        quiet = stack.enter_context(OneMachine(folder / "calm" / "ray", Network(), [Shape(3, 1)]))
+        calm = start("calm", quiet, 0.0)  # beside the other: two engines start in the time of one
+        stack.callback(calm.kill)
+        cluster = stack.enter_context(OneMachine(folder / "storm" / "ray", Network(), [Shape(3, 1), Shape(3, 1)]))
+        storm = start("storm", cluster, 1.0)
+        stack.callback(storm.kill)
+        killed = kill_the_node_of_an_engine(cluster, storm, folder / "storm" / "calls")
+        for driver in (calm, storm):
+            while not driver.ended(60.0, PATIENCE):
+                pass
+    assert (calm.process.returncode, storm.process.returncode) == (0, 0), calm.complaint() + storm.complaint()
     expected = rows_of(str(folder / "calm" / "out"))
     captions = [row["caption"] for key, row in expected.items() if key.startswith("clip:")]
     assert len(captions) == len(set(captions)) == 20
