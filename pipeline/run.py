@@ -20,7 +20,6 @@ from pipeline.source import Batch
 from pipeline.voice import Report, Voice
 from pipeline.worker import WorkOrder
 from pipeline.writer import ShardOptions
-from store.layout import SHARD_KINDS, parse_attempt_key, parse_shard_key
 from store.lease import Lease
 from store.markers import Marker, latest_generations, read_markers, write_success
 from store.media import MediaOpener
@@ -28,6 +27,7 @@ from store.objects import ObjectStore, open_store
 from store.run_record import package_version
 from store.schema import SCHEMA_VERSION
 from store.shards import read_shard
+from store.status import begun_partitions
 
 __all__ = ["Plan", "Run", "execute", "plan"]
 
@@ -118,7 +118,9 @@ class _Driver:
             self._voice.resumed += sum(marker.videos.values())
         pending = [p for p in range(self._record.n_partitions) if p not in markers or p in redo]
         begun = (
-            self._begun() if len(pending) < self._record.n_partitions or markers or self._lease.epoch > 1 else set()
+            begun_partitions(self._store)
+            if len(pending) < self._record.n_partitions or markers or self._lease.epoch > 1
+            else set()
         )
         taken = 0
         for partition in sorted(begun & set(pending) - redo):
@@ -135,15 +137,6 @@ class _Driver:
         whole = _whole_videos(self._store, marker)
         committed(self._store, ledger, marker, lambda video_id: video_id not in whole)
         salvage(self._store, ledger, self._order.footer, lambda video_id: video_id not in whole)
-
-    def _begun(self) -> set[int]:
-        found = set()
-        for kind in (*SHARD_KINDS, "attempts"):
-            for info in self._store.list(f"{kind}/"):
-                parts = parse_shard_key(info.key) or parse_attempt_key(info.key)
-                if parts is not None:
-                    found.add(parts.partition)
-        return found
 
     def _batches(self, pending: Sequence[int]) -> list[Batch]:
         batches = []

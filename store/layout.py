@@ -107,6 +107,11 @@ def partition_prefix(kind: str, partition: int) -> str:
     return f"{kind}/{partition:05d}/"
 
 
+def parse_partition(name: str) -> int | None:
+    """The partition that a folder of shards, attempts or markers is named after, or None for any other name."""
+    return int(name) if re.fullmatch(_NUMBER, name) else None
+
+
 def parse_shard_key(key: str) -> ShardKey | None:
     """The parts of a shard's key, or None for any other key."""
     found = _SHARD.fullmatch(key)

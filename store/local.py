@@ -114,6 +114,15 @@ class LocalStore(ObjectStore):
             self._path(f"{folder}/x")
         yield from self._walk(folder, prefix)
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        folder = self._path(f"{prefix}x").parent
+        with self._errors("list", prefix), suppress(*ABSENT), os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            for name in names:
+                with suppress(*ABSENT), os.scandir(folder / name) as inside:
+                    if any(inside):
+                        yield name
+
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
             target = self._path(key)

@@ -103,6 +103,13 @@ class ObjectStore(ABC):
         """Objects whose key starts with `prefix` (a string prefix, as in S3), sorted by key."""
 
     @abstractmethod
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Names of the folders right below `prefix` (which ends in a slash) that hold something, sorted.
+
+        Costs by the number of folders, not of the objects in them.
+        """
+
+    @abstractmethod
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; those that are not there are no error."""
 

@@ -112,19 +112,29 @@ class S3Store(ObjectStore):
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """As in `ObjectStore`. Zero-byte "folders" (keys ending in a slash) are left out."""
-        more: dict[str, str] = {}
-        while True:
-            attempts = self._attempts("list", prefix)
-            asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, "MaxKeys": PAGE, **more}
-            try:
-                answer = attempts.call(lambda asked=asked: self._s3.client.list_objects_v2(**asked))
-            except ClientError as problem:
-                raise final_error(problem, attempts.what) from None
+        for answer in self._pages(prefix):
             for found in answer.get("Contents", ()):
                 key = found["Key"][len(self._prefix) :]
                 if not key.endswith("/") and not key.startswith(f"{RESERVED}/"):
                     modified = found["LastModified"].timestamp()
                     yield ObjectInfo(key, found["Size"], found["ETag"].strip('"'), modified)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        start = len(self._prefix) + len(prefix)
+        for answer in self._pages(prefix, Delimiter="/"):
+            for found in answer.get("CommonPrefixes", ()):
+                yield found["Prefix"][start:-1]
+
+    def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
+        more: dict[str, str] = {}
+        while True:
+            attempts = self._attempts("list", prefix)
+            asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, "MaxKeys": PAGE, **options, **more}
+            try:
+                answer = attempts.call(lambda asked=asked: self._s3.client.list_objects_v2(**asked))
+            except ClientError as problem:
+                raise final_error(problem, attempts.what) from None
+            yield answer
             if not answer.get("IsTruncated"):
                 return
             more = {"ContinuationToken": answer["NextContinuationToken"]}

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from operators.errors import ConfigurationError, StorageError
-from store.layout import LEASE, SUCCESS, parse_attempt_key, parse_shard_key
+from store.layout import LEASE, SHARD_KINDS, SUCCESS, parse_partition
 from store.lease import read_lease
 from store.markers import FailureTally, Marker, OperatorTally, latest_generations, read_marker
 from store.objects import ObjectMissing, ObjectStore
@@ -78,8 +78,8 @@ class Status:
 
 
 def scan(store: ObjectStore, *, now: float | None = None) -> Status:
-    """The run's state: one listing of the commits, their markers, and, while partitions are open, listings
-    of clips, videos and attempts.
+    """The run's state: one listing of the commits, their markers, and, while partitions are open, which
+    of them have folders.
 
     Args:
         now: epoch seconds, to judge whether the lease is alive; by default this machine's clock.
@@ -94,7 +94,7 @@ def scan(store: ObjectStore, *, now: float | None = None) -> Status:
     markers = [found for found in read if isinstance(found, Marker)]
     unreadable = tuple(found for found in read if isinstance(found, str))
     writer = _writer(store, time.time() if now is None else now)
-    begun = _begun(store) - set(generations) if len(generations) < run.n_partitions else set()
+    begun = begun_partitions(store) - set(generations) if len(generations) < run.n_partitions else set()
     videos = _summed(marker.videos for marker in markers)
     return Status(
         job=run.job,
@@ -128,6 +128,16 @@ def scan(store: ObjectStore, *, now: float | None = None) -> Status:
         last_commit=max((marker.committed for marker in markers), default=None),
         unreadable=unreadable,
     )
+
+
+def begun_partitions(store: ObjectStore) -> set[int]:
+    """Partitions of which anything is stored beside their manifest, committed or not.
+
+    Asks for folders: small shards stay until `jobs.clean`, and a large run has a million of them.
+    """
+    kinds = (*SHARD_KINDS, "attempts")
+    found = (parse_partition(name) for kind in kinds for name in store.folders(f"{kind}/"))
+    return {partition for partition in found if partition is not None}
 
 
 def merge_failures(tallies: Iterable[FailureTally]) -> tuple[FailureTally, ...]:
@@ -172,13 +182,6 @@ def _writer(store: ObjectStore, now: float) -> str | None:
     if facts is None or now - facts.modified > 2 * found[0].term:
         return None
     return f"{found[0].job or 'a run'} of {found[0].holder}, since {found[0].acquired}"
-
-
-def _begun(store: ObjectStore) -> set[int]:
-    shards = {parts.partition for kind in ("clips", "videos") for item in store.list(f"{kind}/")
-              if (parts := parse_shard_key(item.key))}  # fmt: skip
-    attempts = {parts.partition for item in store.list("attempts/") if (parts := parse_attempt_key(item.key))}
-    return shards | attempts
 
 
 def _operators(markers: Sequence[Marker]) -> dict[str, OperatorTally]:

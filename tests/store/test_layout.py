@@ -40,6 +40,15 @@ def test_other_keys_parse_back(partition: int, generation: int, name: str) -> No
 
 
 @settings(deadline=None)
+@given(partition=partitions)
+def test_a_folder_is_named_after_its_partition(partition: int) -> None:
+    name = layout.partition_prefix("attempts", partition).split("/")[1]
+    assert layout.parse_partition(name) == partition
+    for other in (f"{name}x", "7", "000007", "", "0000x"):
+        assert layout.parse_partition(other) is None
+
+
+@settings(deadline=None)
 @given(partition=partitions, other=partitions)
 def test_a_partition_prefix_holds_its_own_shards_only(partition: int, other: int) -> None:
     inside = layout.clips_key(other, "x").startswith(layout.partition_prefix("clips", partition))

@@ -77,6 +77,15 @@ def test_replace_only_the_version_that_was_read(store: ObjectStore) -> None:
     assert store.read("lease.json") == (b"2", new)
 
 
+def test_folders_are_named_once_each_however_much_they_hold(store: ObjectStore) -> None:
+    assert list(store.folders("clips/")) == []
+    for key in ("clips/00002/b.parquet", "clips/00002/a.parquet", "clips/00010/a.parquet", "clips/x", "clipsy/1/a"):
+        store.put(key, b"x")
+    assert list(store.folders("clips/")) == ["00002", "00010"]
+    store.delete(["clips/00002/a.parquet", "clips/00002/b.parquet"])
+    assert list(store.folders("clips/")) == ["00010"]
+
+
 def test_head_and_list_agree(store: ObjectStore) -> None:
     etag = store.put("a/b", b"12345")
     [listed] = store.list()

@@ -91,6 +91,7 @@ def test_listing_goes_through_pages_and_deleting_through_batches(
     for key in keys:
         store.put(key, b"{}")
     assert [found.key for found in store.list("commits/")] == keys
+    assert list(store.folders("commits/")) == [f"{number:05d}" for number in range(40)]
     store.delete(iter(keys))
     assert list(store.list()) == []
 

@@ -177,7 +177,7 @@ def test_few_listings_on_s3(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> 
     status = scan(store)
     assert status.partitions == {"done": partitions, "running": 0, "failed": 1, "pending": 0}
     lists = sum(count for operation, count in calls.items() if operation.startswith("ListObjects"))
-    assert lists == 2 + 3  # two pages of markers; clips, videos and attempts, a page each
+    assert lists == 2 + 5  # two pages of markers; the folders of four kinds of shards and of attempts
     assert calls["GetObject"] <= partitions + 2  # the markers, the run and the lease
 
 
