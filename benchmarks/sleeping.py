@@ -49,6 +49,12 @@ SPREAD = 0.5
 FRAMES = 100
 """Frames in every clip."""
 
+SENTENCE = (
+    "a the man woman street night walks rain looks camera slowly left two children house wide view from behind "
+    "music rises with dark trees and run through water light"
+)
+WORDS = SENTENCE.split()
+
 
 def measured(tallies: Iterable[Mapping[str, OperatorTally]]) -> dict[str, float]:
     """Seconds a clip of every operator that met clips, from the tallies of a real run's markers."""
@@ -57,7 +63,7 @@ def measured(tallies: Iterable[Mapping[str, OperatorTally]]) -> dict[str, float]
 
 def clips_of(video_id: str, mean: float) -> int:
     """How many clips a video has, at least one: the same every time, and `mean` on average."""
-    share = int.from_bytes(hashlib.sha256(video_id.encode()).digest()[:4], "big") / 2**32
+    share = _number(video_id) / 2**64
     return max(1, round(mean * (1 - SPREAD + 2 * SPREAD * share)))
 
 
@@ -109,7 +115,8 @@ class SleepingShots(Operator):
         }
 
     def _clip(self, row: Row, index: int) -> Row:
-        columns = {field.name: plausible(field.type) for field in self.writes if field.name != "extra"} | {
+        number = _number(f"{row['video_id']} {index}")
+        columns = {field.name: plausible(field.type, number) for field in self.writes if field.name != "extra"} | {
             "video_id": row["video_id"],
             "video_path": row["uri"],
             "clip_id": f"{row['video_id']}_{index:07d}",
@@ -132,10 +139,11 @@ class SleepingClips(ClipOperator):
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
         time.sleep(self.settings.seconds * len(clips))
-        columns = {field.name: plausible(field.type) for field in self.writes if not field.name.endswith(DROPS)}
-        if "tier" in columns:
-            columns["tier"] = "hq"
-        return [columns for _ in clips]
+        return [self._columns(_number(f"{clip['clip_id']} {self.name}")) for clip in clips]
+
+    def _columns(self, number: int) -> Row:
+        fields = [field for field in self.writes if not field.name.endswith(DROPS)]
+        return {field.name: "hq" if field.name == "tier" else plausible(field.type, number) for field in fields}
 
 
 def chain_of(parts: Sequence[Part], clips: float = CLIPS_PER_VIDEO) -> list[Operator]:
@@ -178,25 +186,30 @@ def gpu_parts(stages: int, cpu_seconds: float, gpu_seconds: float, batch: int = 
     ]
 
 
-def plausible(kind: pa.DataType) -> Any:
-    """A value of about the size that a column of this type has."""
+def plausible(kind: pa.DataType, number: int = 0) -> Any:
+    """A value that takes about the room that a column of this type takes in storage, another for each `number`."""
     if pa.types.is_string(kind):
-        return "a person walks along a street at night, filmed from behind"
+        return " ".join(WORDS[(number >> shift) % len(WORDS)] for shift in range(0, 60, 5))
     if pa.types.is_binary(kind):
         return b"\0\0"
     if pa.types.is_boolean(kind):
-        return True
+        return number % 2 == 0
     if pa.types.is_integer(kind):
-        return 1
+        return number % 1000
     if pa.types.is_floating(kind):
-        return 0.5
+        return number % 9973 / 9973
     if pa.types.is_struct(kind):
-        return {field.name: plausible(field.type) for field in kind}
+        return {field.name: plausible(field.type, number) for field in kind}
     if pa.types.is_fixed_size_list(kind):
-        return [plausible(kind.value_type)] * kind.list_size
+        return [plausible(kind.value_type, number + step) for step in range(kind.list_size)]
     if pa.types.is_list(kind):
-        return [plausible(kind.value_type)] * 3
+        return [plausible(kind.value_type, number + step) for step in range(3)]
     return None
+
+
+def _number(name: str) -> int:
+    """A number that follows from `name`, from 0 to 2⁶⁴ − 1."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
 def _shaped(base: type[Any], part: Part) -> type[Any]:

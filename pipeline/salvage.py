@@ -43,7 +43,7 @@ def committed(store: ObjectStore, ledger: Ledger, marker: Marker, redo: Redo) ->
             continue
         plain = entry.model_copy(update={"exclude": ()})
         takes = _takes(read_footer(store, entry.key, entry.bytes))
-        contents = describe_table(plain, read_shard(store, plain), takes)
+        contents = describe_table(plain, read_shard(store, plain, described(entry.kind)), takes)
         ledger.add(contents, keep=_to_keep(contents, redo) - set(entry.exclude))
 
 
