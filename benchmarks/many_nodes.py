@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from unittest import mock
 
@@ -16,11 +16,11 @@ OBJECT_STORE = 80 << 20
 
 
 @contextmanager
-def many_nodes(nodes: int, cpus: float, gpus: float = 0) -> Iterator[str]:
-    """The address of a cluster of a head without CPUs and `nodes` nodes, taken down afterwards.
+def many_nodes(shapes: Sequence[tuple[int, int]]) -> Iterator[str]:
+    """The address of a cluster of a head without CPUs and a node of each of `shapes`, taken down afterwards.
 
-    Every node has `cpus` logical CPUs and `gpus` logical GPUs. A driver must be another process: it connects with the
-    environment that this one has inside the block. Processes of other Ray instances are left alone.
+    A shape is (logical CPUs, logical GPUs). A driver must be another process: it connects with the environment that
+    this one has inside the block. Processes of other Ray instances are left alone.
     """
     from ray.cluster_utils import Cluster
 
@@ -31,9 +31,9 @@ def many_nodes(nodes: int, cpus: float, gpus: float = 0) -> Iterator[str]:
         cluster = Cluster()
         try:
             cluster.add_node(num_cpus=0, include_dashboard=False, object_store_memory=OBJECT_STORE)
-            for _ in range(nodes):
+            for cpus, gpus in shapes:
                 cluster.add_node(num_cpus=cpus, num_gpus=gpus, object_store_memory=OBJECT_STORE, wait=False)
-            cluster.wait_for_nodes(timeout=60 + 20 * nodes)
+            cluster.wait_for_nodes(timeout=60 + 20 * len(shapes))
             yield cluster.address or ""
         finally:
             cluster.shutdown()

@@ -8,9 +8,9 @@
 Nodes are raylets on this machine with logical CPUs and GPUs; every worker is a real process, every shard, receipt,
 ledger and marker is real. Operators only sleep, so that two real cores can carry 16 nodes; the column "machine"
 says how busy these were: under about 0.7 they are not what limits. Weak scaling: every size gets work in
-proportion to its nodes, `--work` seconds for each worker of the bottleneck. Efficiency is throughput per node
-over that of the smallest size. "over ideal" is wall time, from the first video's start to the last commit, over
-the bottleneck's sleep divided by its workers.
+proportion to its nodes, `--work` seconds for each worker of the bottleneck. With `--gpu-stages`, a size is so many
+CPU nodes and as many GPU nodes. Efficiency is throughput per node over that of the smallest size. "over ideal" is
+wall time, from the first video's start to the last commit, over the bottleneck's sleep divided by its workers.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ def measure(nodes: int, options: argparse.Namespace, seconds: Mapping[str, float
     Raises `SystemExit` with the driver's last words where it fails.
     """
     gpus = options.gpus if options.gpu_stages else 0
+    shapes = [(options.cpus, 0)] * nodes + [(0, gpus)] * (nodes if gpus else 0)
     with (
         tempfile.TemporaryDirectory(prefix="rushes-scale-", dir=options.folder) as name,
-        many_nodes(nodes, options.cpus, gpus) as address,
+        many_nodes(shapes) as address,
     ):
         folder = Path(name)
         order = Order(
@@ -141,8 +142,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", default="1,2,4,8,16", help="sizes, smallest first (default: 1,2,4,8,16)")
-    parser.add_argument("--cpus", type=float, default=2, help="logical CPUs of a node (default: 2)")
-    parser.add_argument("--gpus", type=float, default=1, help="its logical GPUs, with --gpu-stages (default: 1)")
+    parser.add_argument("--cpus", type=int, default=2, help="logical CPUs of a node (default: 2)")
+    parser.add_argument("--gpus", type=int, default=1, help="logical GPUs of a GPU node (default: 1)")
     parser.add_argument("--work", type=float, default=150, help="seconds of sleep for each worker (default: 150)")
     parser.add_argument("--clips", type=float, default=CLIPS_PER_VIDEO, help="clips a video (default: 73.6)")
     parser.add_argument("--faster", type=float, default=20, help="sleep so much shorter than measured (default: 20)")

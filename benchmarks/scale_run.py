@@ -16,7 +16,7 @@ import psutil
 
 from benchmarks.sleeping import Part, chain_of, clips_of, gpu_parts, parts_of
 from jobs.mmtrail import lite
-from pipeline.chain import compose, pool_sizes
+from pipeline.chain import compose
 from pipeline.opening import Run
 from pipeline.progress import Progress
 from pipeline.run import execute
@@ -28,7 +28,8 @@ from store.objects import open_store
 class Order:
     """What to run. `seconds` are seconds a clip by operator; `gpu_stages` 0 means the chain of `lite`.
 
-    `clips` is the mean of a video. With GPU stages, `seconds` names "shots" and "model".
+    `clips` is the mean of a video. With GPU stages, `seconds` names "shots" and "model", and `nodes` is that many
+    nodes with `cpus` and as many with `gpus`.
     """
 
     address: str
@@ -93,14 +94,12 @@ class Figures:
 
 
 def workers_of(order: Order) -> list[int]:
-    """Actors that each stage of the chain comes to, where all that fit are there."""
-    stages = compose(chain_of(order.parts(), order.clips))
-    sizes = pool_sizes(stages, order.nodes * order.cpus, order.nodes * order.gpus)
-    on_gpu = sum(stage.gpus > 0 for stage in stages)
-    return [
-        max(1, int(order.nodes * order.gpus / on_gpu)) if stage.gpus else size
-        for stage, size in zip(stages, sizes, strict=True)
-    ]
+    """Actors that each stage comes to: GPU stages share the GPUs, the first stage has the CPUs that others leave."""
+    first, *others = compose(chain_of(order.parts(), order.clips))
+    cpus = order.nodes * order.cpus - sum(stage.cpus for stage in others)
+    on_gpu = sum(stage.gpus > 0 for stage in others)
+    sizes = [max(1, int(order.nodes * order.gpus / on_gpu)) if stage.gpus else 1 for stage in others]
+    return [max(1, int(cpus / first.cpus)), *sizes]
 
 
 class _Watch:

@@ -179,7 +179,7 @@ def gpu_parts(stages: int, cpu_seconds: float, gpu_seconds: float, batch: int = 
         resources=Resources(),
         seconds=cpu_seconds,
     )
-    gpu = Resources(cpus=0.1, gpus=1.0, batch=batch)
+    gpu = Resources(cpus=0.0, gpus=1.0, batch=batch)
     return [first] + [
         Part(name=f"model{n}", reads=("keyframes",), writes=select(written[n]), resources=gpu, seconds=gpu_seconds)
         for n in range(stages)
