@@ -95,7 +95,7 @@ def start(collection: Collection) -> Start:
     """Start the run in a driver of its own. Raises `SystemExit` with its last words where it fails."""
     command = [sys.executable, "-m", "benchmarks.resume_run", json.dumps(asdict(collection))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS)
-    if done.returncode:
+    if not done.stdout:
         raise SystemExit(f"the run could not be started:\n{done.stderr[-3000:]}")
     return Start(**json.loads(done.stdout))
 

@@ -1,6 +1,7 @@
 """Starts or resumes the run of a collection as a driver of its own, and stops once the first videos are done.
 
-Started by `benchmarks.full_collection` as a process with one argument, a `Collection` in JSON; prints `Start` in JSON.
+Started by `benchmarks.full_collection` as a process with one argument, a `Collection` in JSON; prints `Start` in JSON
+before it stops: Ray may end a driver hard that goes away in the middle of its work.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from unittest import mock
@@ -45,8 +46,8 @@ class _Enough(BaseException):
 
 
 class _Watch:
-    def __init__(self, requests: Counter[str]) -> None:
-        self.start, self._requests = Start(), requests
+    def __init__(self, requests: Counter[str], told: Callable[[Start], None]) -> None:
+        self.start, self._requests, self._told = Start(), requests, told
         self._begun, self._before = time.monotonic(), -1
 
     def __call__(self, progress: Progress) -> None:
@@ -64,11 +65,15 @@ class _Watch:
             start.first, start.cpu_first = passed, round(time.process_time(), 2)
             start.peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1)
             start.requests = dict(self._requests)
+            self._told(start)
             raise _Enough
 
 
-def begin(collection: Collection) -> Start:
-    """Run until the first videos are done. The run can be resumed afterwards."""
+def begin(collection: Collection, told: Callable[[Start], None]) -> None:
+    """Run until the first videos are done, and call `told` then. The run can be resumed afterwards.
+
+    Raises `SystemExit` where the run ends before that.
+    """
     from botocore.httpsession import URLLib3Session
 
     requests: Counter[str] = Counter()
@@ -78,22 +83,20 @@ def begin(collection: Collection) -> Start:
         requests[request.method + (" list" if "list-type" in request.url else "")] += 1
         return send(session, request)
 
-    watch = _Watch(requests)
     try:
         with mock.patch.object(URLLib3Session, "send", counted):
-            execute(collection.run(), watch)
+            execute(collection.run(), _Watch(requests, told))
     except _Enough:
-        return watch.start
+        return
     raise SystemExit("the run ended before a video was seen to be done")
 
 
 def main(argv: Sequence[str]) -> int:
     """Print the figures of one start."""
     collection = Collection(**json.loads(argv[0]))
-    real = os.dup(1)
+    out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever libraries print
-    start = begin(collection)
-    os.write(real, json.dumps(asdict(start)).encode())
+    begin(collection, lambda start: print(json.dumps(asdict(start)), file=out, flush=True))
     return 0
 
 

@@ -56,7 +56,7 @@ class Figures:
 
     `wall_seconds` is from the first video's start to the last commit, `start_seconds` from the command to the first
     video's start. CPU seconds, `busy_share` (of all of the machine's cores) and memory in MB are of the time between
-    the start of the graph and its end, the driver's CPU also per million clips.
+    the first report of a finished video and the end; `clips_watched` is the number of clips that came in then.
     """
 
     nodes: int
@@ -69,7 +69,7 @@ class Figures:
     driver_cpu_seconds: float = 0.0
     driver_mb: float = 0.0
     driver_mb_before: float = 0.0
-    most_open_partitions: int = 0
+    clips_watched: int = 0
     busy_share: float = 0.0
 
     @property
@@ -89,8 +89,8 @@ class Figures:
 
     @property
     def driver_cpu_per_million_clips(self) -> float:
-        """CPU seconds of the driver process, all its threads."""
-        return self.driver_cpu_seconds / self.clips * 1e6 if self.clips else 0.0
+        """CPU seconds of the driver process, all its threads, start-up aside."""
+        return self.driver_cpu_seconds / self.clips_watched * 1e6 if self.clips_watched else 0.0
 
 
 def workers_of(order: Order) -> list[int]:
@@ -108,19 +108,23 @@ class _Watch:
     def __init__(self, figures: Figures) -> None:
         self._figures, self._process = figures, psutil.Process()
         self._cpu = self._machine = None
+        self._clips = 0
 
     def __call__(self, progress: Progress) -> None:
-        if progress.phase != "running":
+        clips = progress.clips_kept + progress.clips_dropped + progress.clips_failed
+        if progress.phase not in ("running", "done") or not clips:
             return
-        memory = self._process.memory_info().rss / 1e6
+        memory = round(self._process.memory_info().rss / 1e6, 1)
         if self._cpu is None or self._machine is None:
-            self._cpu, self._machine = time.process_time(), psutil.cpu_times()
-            self._figures.driver_mb_before = round(memory, 1)
-        self._figures.driver_mb = round(max(self._figures.driver_mb, memory), 1)
+            self._clips, self._cpu, self._machine = clips, time.process_time(), psutil.cpu_times()
+            self._figures.driver_mb_before = memory
+        self._figures.driver_mb = max(self._figures.driver_mb, memory)
+        self._figures.clips_watched = clips - self._clips
 
     def end(self) -> None:
         """Work out the differences."""
-        assert self._cpu is not None and self._machine is not None
+        if self._cpu is None or self._machine is None:
+            return  # it was over before anything was seen
         self._figures.driver_cpu_seconds = time.process_time() - self._cpu
         now = psutil.cpu_times()
         passed = sum(now) - sum(self._machine) - (now.guest - self._machine.guest)
@@ -144,6 +148,7 @@ def drive(order: Order) -> Figures:
         address=order.address,
     )
     summary = execute(run, watch)
+    watch(summary.progress)
     watch.end()
     if summary.exit_code:
         raise SystemExit(f"partitions {summary.uncommitted} were not committed")

@@ -36,7 +36,7 @@ def test_efficiency_is_throughput_a_node_over_that_of_the_smallest_size() -> Non
 
 
 def test_the_ideal_is_the_bottleneck_over_its_workers() -> None:
-    one = figures(1, 1000, 99.0, driver_cpu_seconds=2.0)
+    one = figures(1, 1000, 99.0, driver_cpu_seconds=1.0, clips_watched=500)
     assert one.ideal_seconds == 90 and one.over_ideal == pytest.approx(1.1)
     assert one.driver_cpu_per_million_clips == 2000
     one.workers, one.work_seconds = [2, 1], [180.0, 95.0]
