@@ -8,7 +8,7 @@ Manifest, run record, markers, receipts and commits go through the engine's own 
 done and committed for real, in this process, and timed; commits are one after the other, so their time grows with
 their number. The other markers repeat a real one. Then the run is started by a driver of its own, with real Ray,
 and stopped when the first video is done, in three states: with nothing committed, with all partitions but
-`--open` committed and half of the videos of these left behind as shards (to salvage), with all but one committed.
+`--open` committed and `--left` videos of each of these left behind as shards (to salvage), with all but one committed.
 """
 
 from __future__ import annotations
@@ -100,8 +100,9 @@ def start(collection: Collection) -> Start:
     return Start(**json.loads(done.stdout))
 
 
-def measure(collection: Collection, sample: int, left_open: int, littered: bool, say: Callable[[str], None]) -> dict:
+def measure(collection: Collection, options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """All figures of one collection."""
+    sample, left_open = options.sample, options.open
     clock = Clock()
     store = open_store(collection.output)
     say("the list of videos")
@@ -122,10 +123,10 @@ def measure(collection: Collection, sample: int, left_open: int, littered: bool,
     with without_fsync():
         commit_like(store, model, range(sample, last))
         for partition in range(last, collection.partitions):
-            for _ in receipts_of(collection, partition, collection.partition_size // 2):
+            for _ in receipts_of(collection, partition, options.left):
                 pass
     files = 0
-    if littered:
+    if options.littered:
         say("the small shards that commits leave behind")
         shard = store.get(model.shards[0].key)[:4096]
         files = litter(Path(collection.output), shard, range(sample, last), collection.partition_size)
@@ -143,6 +144,7 @@ def measure(collection: Collection, sample: int, left_open: int, littered: bool,
         "manifest_seconds": round(clock.wall["open"] - clock.wall["read"], 2),
         "read_list_mb": round(manifest_mb),
         "small_files_left": files,
+        "shards_to_salvage": 2 * options.left * left_open,
         "commits": costs,
         "start_fresh": asdict(fresh),
         "start_salvaging": asdict(salvaged),
@@ -157,6 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--partition-size", type=int, default=64, help="videos in a partition (default: 64)")
     parser.add_argument("--sample", type=int, default=8, help="partitions that are done and timed (default: 8)")
     parser.add_argument("--open", type=int, default=200, help="partitions with leftover shards (default: 200)")
+    parser.add_argument("--left", type=int, default=16, help="videos done in each of them (default: 16)")
     parser.add_argument("--littered", action="store_true", help="leave the small shards of committed partitions, too")
     parser.add_argument("--s3", action="store_true", help="write to an S3 server on loopback instead of a folder")
     parser.add_argument("--folder", help="where the run lies while it lasts (default: the temporary folder)")
@@ -180,9 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         figures = measure(
             collection,
-            options.sample,
-            options.open,
-            options.littered,
+            options,
             lambda text: print(f"{time.strftime('%H:%M:%S')} {text} …", file=sys.stderr, flush=True),
         )
     print(json.dumps(figures, indent=2))

@@ -70,7 +70,19 @@ def test_litter_lies_where_workers_leave_shards_and_attempts(collection: Collect
 
 @pytest.mark.cluster
 def test_every_start_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--videos", "12", "--partition-size", "4", "--sample", "1", "--open", "1", "--littered"]
+    arguments = [
+        "--videos",
+        "12",
+        "--partition-size",
+        "4",
+        "--sample",
+        "1",
+        "--open",
+        "1",
+        "--left",
+        "2",
+        "--littered",
+    ]
     assert full_collection.main([*arguments, "--folder", str(tmp_path)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["partitions"] == 3 and told["small_files_left"] == 3 * 4
