@@ -6,11 +6,12 @@
     python -m benchmarks.full_collection --help           commit and resume of 285,518 videos
 
 Nodes are raylets on this machine with logical CPUs and GPUs; every worker is a real process, every shard, receipt,
-ledger and marker is real. Operators only sleep, so that two real cores can carry 16 nodes; the column "machine"
-says how busy these were: under about 0.7 they are not what limits. Weak scaling: every size gets work in
-proportion to its nodes, `--work` seconds for each worker of the bottleneck. With `--gpu-stages`, a size is so many
-CPU nodes and as many GPU nodes. Efficiency is throughput per node over that of the smallest size. "over ideal" is
-wall time, from the first video's start to the last commit, over the bottleneck's sleep divided by its workers.
+ledger and marker is real. Operators only sleep, so that two real cores can carry 16 nodes. The column "own CPU" says
+how much of these cores the cluster used, "machine" how busy they were with everything: at 100 % they are what limits.
+Weak scaling: every size gets work in proportion to its nodes, `--work` seconds for each worker of the bottleneck.
+With `--gpu-stages`, a size is so many CPU nodes and as many GPU nodes. Efficiency is throughput per node over that
+of the smallest size. "over ideal" is wall time, from the first video's start to the last commit, over the
+bottleneck's sleep divided by its workers.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ RUN_SECONDS = 900.0
 
 COLUMNS = (
     "nodes", "workers", "videos", "clips", "clips/s", "efficiency", "over ideal",
-    "start s", "driver CPU s/M clips", "driver MB", "machine",
+    "start s", "driver CPU s/M clips", "driver MB", "own CPU", "machine",
 )  # fmt: skip
 
 
@@ -100,6 +101,7 @@ def table(figures: Sequence[Figures]) -> list[str]:
             f"{each.start_seconds:.0f}",
             f"{each.driver_cpu_per_million_clips:,.0f}",
             f"{each.driver_mb:.0f}",
+            f"{each.own_share:.0%}",
             f"{each.busy_share:.0%}",
         )
         lines.append(f"| {' | '.join(map(str, cells))} |")

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 
 import psutil
@@ -57,6 +58,7 @@ class Figures:
     `wall_seconds` is from the first video's start to the last commit, `start_seconds` from the command to the first
     video's start. CPU seconds, `busy_share` (of all of the machine's cores) and memory in MB are of the time between
     the first report of a finished video and the end; `clips_watched` is the number of clips that came in then.
+    `own_share` is what of the cores this cluster's processes used, from raylets to workers and driver.
     """
 
     nodes: int
@@ -71,6 +73,7 @@ class Figures:
     driver_mb_before: float = 0.0
     clips_watched: int = 0
     busy_share: float = 0.0
+    own_share: float = 0.0
 
     @property
     def clips_per_second(self) -> float:
@@ -108,7 +111,7 @@ class _Watch:
     def __init__(self, figures: Figures) -> None:
         self._figures, self._process = figures, psutil.Process()
         self._cpu = self._machine = None
-        self._clips = 0
+        self._clips, self._own = 0, 0.0
 
     def __call__(self, progress: Progress) -> None:
         clips = progress.clips_kept + progress.clips_dropped + progress.clips_failed
@@ -117,6 +120,7 @@ class _Watch:
         memory = round(self._process.memory_info().rss / 1e6, 1)
         if self._cpu is None or self._machine is None:
             self._clips, self._cpu, self._machine = clips, time.process_time(), psutil.cpu_times()
+            self._own = _cluster_seconds()
             self._figures.driver_mb_before = memory
         self._figures.driver_mb = max(self._figures.driver_mb, memory)
         self._figures.clips_watched = clips - self._clips
@@ -130,6 +134,17 @@ class _Watch:
         passed = sum(now) - sum(self._machine) - (now.guest - self._machine.guest)
         idle = now.idle - self._machine.idle + now.iowait - self._machine.iowait
         self._figures.busy_share = round(1 - idle / passed, 3)
+        self._figures.own_share = round((_cluster_seconds() - self._own) / passed, 3)
+
+
+def _cluster_seconds() -> float:
+    """CPU seconds of the processes that the benchmark has started: the cluster's, and this driver's."""
+    total = 0.0
+    for process in psutil.Process(os.getppid()).children(recursive=True):
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
 
 
 def drive(order: Order) -> Figures:

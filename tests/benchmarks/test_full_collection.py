@@ -70,20 +70,9 @@ def test_litter_lies_where_workers_leave_shards_and_attempts(collection: Collect
 
 @pytest.mark.cluster
 def test_every_start_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = [
-        "--videos",
-        "12",
-        "--partition-size",
-        "4",
-        "--sample",
-        "1",
-        "--open",
-        "1",
-        "--left",
-        "2",
-        "--littered",
-    ]
-    assert full_collection.main([*arguments, "--folder", str(tmp_path)]) == 0
+    size = {"videos": 12, "partition-size": 4, "sample": 1, "open": 1, "left": 2}
+    arguments = [f"--{name}={number}" for name, number in size.items()]
+    assert full_collection.main([*arguments, "--littered", "--folder", str(tmp_path)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["partitions"] == 3 and told["small_files_left"] == 3 * 4
     for name, pending in (("start_fresh", 3), ("start_salvaging", 2), ("start_resuming", 1)):

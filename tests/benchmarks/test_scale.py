@@ -99,6 +99,6 @@ def test_one_and_two_nodes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         assert each["clips"] >= each["videos"] > 0
         assert each["over_ideal"] >= 0.99
         assert each["driver_cpu_seconds"] > 0 and each["driver_mb"] > 50
-        assert 0 < each["busy_share"] <= 1
+        assert 0 < each["busy_share"] <= 1 and each["own_share"] > 0
     assert two["clips"] > 1.5 * one["clips"]
     assert list(tmp_path.iterdir()) == []
