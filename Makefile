@@ -1,5 +1,6 @@
 # make demo   turn the sample videos into a data set and show it
 # make test   install, check and run every test
+# make audit  look for known vulnerabilities in what is installed, and for secrets in what is committed
 # Everything happens in .venv; nothing else is installed.
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ $(BIN)/python -m pip uninstall --quiet --yes opencv-python opencv-python-headles
 $(PIP) --no-deps --constraint constraints.txt opencv-contrib-python-headless
 endef
 
-.PHONY: install demo test check clean
+.PHONY: install demo test check audit clean
 
 install: .venv/models
 
@@ -44,8 +45,20 @@ check: install
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+# Two processes, each with whole files: fixtures of a file are made once.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# What is no secret although it looks like one is in .secrets.baseline; after a look at each, renew it with
+# .venv/bin/detect-secrets scan --baseline .secrets.baseline
+.venv/audit: .venv/models
+	$(PIP) --constraint constraints.txt --editable '.[audit]'
+	touch $@
+
+audit: .venv/audit
+	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+	sed 's/===/==/' constraints.txt > .venv/audited.txt
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement .venv/audited.txt
 
 clean:
 	rm -rf .venv out build *.egg-info

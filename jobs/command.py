@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pipeline.progress import Progress, Summary
 
 Execute = Callable[["Run", Callable[["Progress"], None]], "Summary"]
+
+SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 RUN_FLAGS = ("partition_size", "limit", "media", "cpus", "address")
 """Settings of the section `run` that have an option of their own."""
@@ -131,6 +134,7 @@ def _on_device(job: Job, classes: Sequence[type[Operator]], options: argparse.Na
 
 
 def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration) -> Run:
+    from pipeline.cluster import Wishes
     from pipeline.opening import Run
 
     if missing := [f"--{name}" for name in ("input", "output") if not getattr(options, name)]:
@@ -138,6 +142,7 @@ def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration)
     source, output = _place(options.input), _place(options.output)
     if source == output:
         raise ConfigurationError("--output must not be the input's folder; give another, e.g. --output out/")
+    _refuse_lost_places(options)
     settings = configuration.run
     return Run(
         job=job.name,
@@ -151,10 +156,28 @@ def _as_run(job: Job, options: argparse.Namespace, configuration: Configuration)
         cpus=settings.cpus,
         address=settings.address,
         lease_term=settings.lease_term,
+        stall_seconds=settings.stall_seconds,
+        wishes=Wishes(placement=settings.placement, max_cpus=settings.max_cpus, max_gpus=settings.max_gpus),
         retry_failed=options.retry_failed,
+        append=options.append,
         reuse=_place(options.reuse) if options.reuse else None,
         take_over=options.take_over,
     )
+
+
+def _refuse_lost_places(options: argparse.Namespace) -> None:
+    """Under `ray job submit` a relative path lies in a copy of the submitter's folder that Ray throws away.
+
+    A manifest may lie there: the driver alone reads it. The variable is what Ray's job server sets for drivers.
+    """
+    if SUBMITTED not in os.environ:
+        return
+    for option, where in (("--output", options.output), ("--input", options.input), ("--reuse", options.reuse)):
+        if where and "://" not in where and not Path(where).is_absolute() and not Path(where).is_file():
+            raise ConfigurationError(
+                f"{option} {where}: a submitted job works in a copy of your folder, which no other node has and Ray "
+                "throws away; give s3://bucket/prefix, or the whole path of a folder that every node sees"
+            )
 
 
 def _place(where: str) -> str:
@@ -166,9 +189,10 @@ def _place(where: str) -> str:
 
 def _process(job: Job, run: Run, options: argparse.Namespace, execute: Execute | None) -> int:
     if options.plan:
-        from pipeline.plan import plan
+        from pipeline.plan import cluster_lines, plan
 
-        print(*plan(run).lines(), sep="\n")
+        planned = plan(run)
+        print(*planned.lines(run.wishes.placement), *cluster_lines(planned, run), sep="\n")
         return 0
     from jobs.progress import open_display
     from jobs.summary import summary_lines
@@ -229,7 +253,12 @@ def _parser(job: Job) -> Parser:
     )
     how.add_argument("--partition-size", metavar="N", help="videos committed together (default: 64)")
     again = parser.add_argument_group("going on")
-    again.add_argument("--retry-failed", action="store_true", help="run failed videos and clips again")
+    again.add_argument(
+        "--retry-failed", action="store_true", help="run failed videos and clips, and parked partitions, again"
+    )
+    again.add_argument(
+        "--append", action="store_true", help="add the videos of --input that the run at --output does not have yet"
+    )
     again.add_argument("--reuse", metavar="RUN", help="take over what an earlier run's output already holds")
     again.add_argument("--take-over", action="store_true", help="write although another run holds the output")
     look = parser.add_argument_group("looking without running")
@@ -251,10 +280,17 @@ _EXAMPLES = """\
 examples:
   {command} --input videos/ --output out/
   {command} --input s3://bucket/videos/ --output s3://bucket/clips/ --limit 10
+  {command} --input more/ --output out/ --append
 {own}  {command} --show-config > my.yaml        then edit it, and give it with --config my.yaml
   {status} --output out/                   what is done, what failed and why
 
 Running the same command again goes on where the last one stopped.
+
+A partition that fails three times is parked: the others complete, the run exits with 1 and says why.
+
+A run can grow: --append adds those videos of --input whose video_id the run does not have, as new partitions.
+What is committed is neither read nor done again. The settings must be those of the run; its partition size
+applies. Give the folder that has more videos now, or another input.
 
 exit code:
   0  every input is accounted for and at least one partition is committed

@@ -38,7 +38,24 @@ class RunSettings(Settings):
     media: Literal["drop", "keep"] = Field("drop", description="whether keyframes and audio are written to the shards")
     cpus: int | None = Field(None, ge=1, le=4096, description="CPUs to use on this machine; all where not given")
     address: str | None = Field(None, description="Ray cluster to join; a local one is started where not given")
+    placement: Literal["auto", "separate", "shared", "one_box"] = Field(
+        "auto",
+        description="which nodes run what. separate: stages without a GPU stay off nodes with one, and the head of "
+        "the cluster runs no stage; nodes labelled rushes/role=decode and rushes/role=models are taken at their word. "
+        "shared: stages without a GPU may also run on nodes with one. one_box: every node runs everything, the head "
+        "too. auto: one_box on a single machine, separate on a cluster",
+    )
+    max_cpus: int | None = Field(
+        None,
+        ge=0,
+        description="CPUs that the cluster may grow to on nodes without a GPU; asked of Ray's autoscaler where "
+        "neither this nor max_gpus is given, and needed where it cannot be asked (Kubernetes)",
+    )
+    max_gpus: int | None = Field(None, ge=0, description="GPUs that the cluster may grow to; see max_cpus")
     lease_term: float = Field(30.0, ge=1, le=3600, description="seconds until a silent writer has lost its output")
+    stall_seconds: float = Field(
+        1800.0, ge=1, description="seconds without any progress or sign of it after which the run fails and says why"
+    )
 
 
 RUN = "run"

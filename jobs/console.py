@@ -4,6 +4,7 @@
 1    something could not be done, or was found wrong
 2    the command or the configuration is wrong
 130  interrupted by Ctrl-C
+143  ended by SIGTERM, as `ray job stop`, Kubernetes and systemd end a process
 """
 
 from __future__ import annotations
@@ -11,16 +12,25 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
+from jobs.terminal import printable
 from operators.errors import ConfigurationError, RushesError
 
 FAILED = 1
 WRONG_COMMAND = 2
 INTERRUPTED = 130
+TERMINATED = 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: unwinds as Ctrl-C does, so that a run gives its output back before the process ends."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,22 +66,40 @@ def finish(
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else FAILED
     try:
-        code = body(options)
+        with _terminable():
+            code = body(options)
         sys.stdout.flush()
         return code
     except RushesError as problem:
         if options.debug:
             traceback.print_exc()
-        print(f"error: {problem}", file=sys.stderr)
+        print(f"error: {printable(problem)}", file=sys.stderr)
         return WRONG_COMMAND if isinstance(problem, ConfigurationError) else FAILED
     except BrokenPipeError:
         # The reader (such as head) has gone; without this, Python complains once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print(f"\n{on_interrupt()}", file=sys.stderr)
-        return INTERRUPTED
+        return TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED
     except Exception as problem:
         traceback.print_exc()
         print(f"error: a bug in Rushes, please report it: {type(problem).__name__}: {problem}", file=sys.stderr)
         return FAILED
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM raises `Terminated` in the block. Signals are the main thread's: elsewhere nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, frame: object) -> NoReturn:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

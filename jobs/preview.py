@@ -105,10 +105,9 @@ def _rows(data: Dataset, chosen: Sequence[str]) -> Iterator[Row]:
 
 
 def _opener(data: Dataset) -> Any:
-    from store.media import MediaOpener
+    from store.input_media import InputMedia
 
-    source = data.run.input
-    return MediaOpener(source if "://" not in source and Path(source).is_dir() else None)
+    return InputMedia([source for source, _ in data.run.inputs])
 
 
 def _body_model(data: Dataset) -> BodyModel | None:

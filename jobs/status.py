@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobs.console import Parser, finish
+from jobs.terminal import Printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,7 +53,7 @@ def _status(options: argparse.Namespace) -> int:
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     console = Console(highlight=False, markup=False, emoji=False, width=width)
     for block in _blocks(status):
-        console.print(block)
+        console.print(Printable(block))
     return 0
 
 
@@ -75,11 +76,15 @@ def _facts(status: Status) -> Table:
     from rich.filesize import decimal
 
     from jobs.progress import span
+    from store.run_record import span_of
 
     table = _table()
     table.add_row("state", _state(status))
     table.add_row("partitions", f"{_tally(status.partitions)} of {status.n_partitions:,}")
     table.add_row("videos", f"{_tally(status.videos)} of {status.n_videos:,}")
+    for append in status.appended:
+        partitions = span_of(append.first_partition, append.n_partitions)
+        table.add_row("appended", f"{append.n_videos:,} videos of {append.input} as {partitions}")
     table.add_row("clips", _tally(status.clips))
     if status.tiers:
         table.add_row("tiers", _tally(status.tiers))
@@ -88,6 +93,14 @@ def _facts(status: Status) -> Table:
     if status.clips_per_second is not None and status.videos_per_second is not None:
         pace = f"{status.clips_per_second:.3g} clips/s, {status.videos_per_second:.3g} videos/s"
         table.add_row("pace", f"{pace}, over {span(status.active_seconds)} of work")
+    for failures in status.parked[:SHOWN_MARKERS]:
+        table.add_row(
+            "parked", f"partition {failures.partition}, after {failures.failures} failures: {failures.reason}"
+        )
+    if len(status.parked) > SHOWN_MARKERS:
+        table.add_row("", f"and {len(status.parked) - SHOWN_MARKERS:,} more")
+    if status.parked:
+        table.add_row("", "the same command with --retry-failed tries parked partitions again")
     if status.with_failures:
         table.add_row("failures", f"in {status.with_failures:,} partitions; --retry-failed tries them again")
     return table

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from jobs.progress import span, videos
+from jobs.terminal import printable
 
 if TYPE_CHECKING:
     from pipeline.progress import Summary
@@ -22,7 +23,7 @@ def summary_lines(summary: Summary, shown: Sequence[str], more: Mapping[str, str
     `shown` names the columns that it proposes to look at, `more` what else can be done with the output and
     by which command, where {output} stands for it.
     """
-    return [*_outcome(summary), "", *_where_to_look(summary, shown, more)]
+    return [printable(line) for line in (*_outcome(summary), "", *_where_to_look(summary, shown, more))]
 
 
 def _outcome(summary: Summary) -> Iterator[str]:
@@ -47,10 +48,19 @@ def _outcome(summary: Summary) -> Iterator[str]:
         yield _row("", f"and {len(worst) - SHOWN_FAILURES} more kinds of failure")
     for note in summary.notes:
         yield _row("note", note)
-    if summary.uncommitted:
-        listed = ", ".join(map(str, summary.uncommitted[:SHOWN_PARTITIONS]))
-        more = ", …" if len(summary.uncommitted) > SHOWN_PARTITIONS else ""
-        yield _row("MISSING", f"{len(summary.uncommitted):,} partitions could not be committed: {listed}{more}")
+    for partition, reason in list(summary.parked.items())[:SHOWN_PARTITIONS]:
+        yield _row("PARKED", f"partition {partition} failed too often: {reason}")
+    if summary.parked:
+        hidden = len(summary.parked) - SHOWN_PARTITIONS
+        more = f"and {hidden} partitions more. " if hidden > 0 else ""
+        yield _row(
+            "", f"{more}Mend the cause, then run the same command with --retry-failed to try parked ones again."
+        )
+    uncommitted = [partition for partition in summary.uncommitted if partition not in summary.parked]
+    if uncommitted:
+        listed = ", ".join(map(str, uncommitted[:SHOWN_PARTITIONS]))
+        more = ", …" if len(uncommitted) > SHOWN_PARTITIONS else ""
+        yield _row("MISSING", f"{len(uncommitted):,} partitions could not be committed: {listed}{more}")
         yield _row("", "Run the same command again to go on with them.")
     elif not progress.partitions_committed:
         yield _row("MISSING", "nothing was committed")

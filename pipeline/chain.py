@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -118,29 +117,3 @@ def _stage(group: Sequence[Operator]) -> Stage:
         actors=(max(r.actors[0] for r in needs), min(maxima) if maxima else None),
         concurrency=max(r.concurrency for r in needs) if len(group) == 1 else 1,
     )
-
-
-def pool_sizes(stages: Sequence[Stage], cpus: float, gpus: float, memory_mb: float = math.inf) -> list[int]:
-    """Actors to start each stage with on `cpus`, `gpus` and `memory_mb` (MiB), so that all can make progress.
-
-    The first stage (decoding, the bottleneck of `lite`) takes what the others leave. Raises `ChainError`
-    with the arithmetic where the minimum does not fit: Ray would wait for ever, without a word.
-    """
-    least = [max(1, stage.actors[0]) for stage in stages]
-    spare = math.inf
-    for what, have, needs in (
-        ("CPUs", cpus, [stage.cpus for stage in stages]),
-        ("GPUs", gpus, [stage.gpus for stage in stages]),
-        ("MiB of memory", memory_mb, [stage.memory_mb for stage in stages]),
-    ):
-        need = sum(n * each for n, each in zip(least, needs, strict=True))
-        if need > have + 1e-9:
-            sums = " + ".join(
-                f"{n} × {each:g} ({stage.name})" for n, each, stage in zip(least, needs, stages, strict=True)
-            )
-            raise ChainError(f"the chain needs {need:g} {what} at least: {sums}; the cluster has {have:g}")
-        if needs[0]:
-            spare = min(spare, (have - need) / needs[0] + 1e-9)
-    most = stages[0].actors[1]
-    first = least[0] + (int(spare) if math.isfinite(spare) else 0)
-    return [first if most is None else min(first, most), *least[1:]]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pipeline.nodes import Limits, Node, autoscaler_limits, present_nodes, said_by_hand
 from pipeline.packing import local_gpu_memory
+from pipeline.placement import Mode, Placement, place
 
 QUIET = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
@@ -32,16 +36,66 @@ PROBE_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
-class Capacity:
-    """What the cluster has now, as Ray's logical resources; memory in MiB."""
+class Wishes:
+    """What a person says of the cluster: where stages may run, and how far it grows where Ray cannot tell."""
 
-    cpus: float
-    gpus: float
-    memory_mb: float
+    placement: Mode = "auto"
+    max_cpus: int | None = None
+    max_gpus: int | None = None
+
+
+NO_WISHES = Wishes()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """What the cluster has now (`nodes`) and may grow to (`largest`, they among it).
+
+    `bounded` is False where nobody could say how far it grows; `largest` is what it has, then.
+    """
+
+    nodes: tuple[Node, ...]
+    largest: tuple[Node, ...]
+    bounded: bool
+    placement: Placement
+    wishes: Wishes
+    limits: Limits | None
+
+    def renewed(self) -> Capacity:
+        """The same with the nodes that the cluster has now."""
+        return capacity_of(present_nodes(), self.wishes, self.limits)
+
+    def lines(self) -> list[str]:
+        """For people: the nodes, and the placement that follows from them."""
+        grows = f"; it may grow to {_in_words(self.largest)}" if len(self.largest) > len(self.nodes) else ""
+        unsure = "" if self.bounded else "; how far it grows cannot be learned (run.max_cpus and run.max_gpus tell)"
+        return [f"cluster: {_in_words(self.nodes)}{grows}{unsure}", f"placement: {self.placement.mode}"]
+
+
+def capacity_of(nodes: tuple[Node, ...], wishes: Wishes, limits: Limits | None) -> Capacity:
+    """What `nodes` may grow to, by the word of a person, else by the autoscaler's."""
+    if wishes.max_cpus is not None or wishes.max_gpus is not None:
+        largest = said_by_hand(nodes, wishes.max_cpus, wishes.max_gpus)
+        bounded = True
+    else:
+        largest = nodes if limits is None else limits.largest(nodes)
+        bounded = limits is not None
+    placement = place(wishes.placement, nodes, largest)
+    return Capacity(nodes=nodes, largest=largest, bounded=bounded, placement=placement, wishes=wishes, limits=limits)
+
+
+def _in_words(nodes: Sequence[Node]) -> str:
+    groups: dict[str, list[Node]] = {}
+    for node in nodes:
+        groups.setdefault("head" if node.head else node.role or node.kind or "other", []).append(node)
+    return "; ".join(
+        f"{len(group)} × {name} ({sum(node.cpus for node in group):g} CPUs, {sum(node.gpus for node in group):g} GPUs)"
+        for name, group in groups.items()
+    )
 
 
 @contextmanager
-def cluster(address: str | None, cpus: int | None) -> Iterator[Capacity]:
+def cluster(address: str | None, cpus: int | None, wishes: Wishes = NO_WISHES) -> Iterator[Capacity]:
     """Ray, initialised; shut down afterwards, which ends our own instance and leaves a cluster running.
 
     Where this process has called `ray.init` already, that is used and left as it is.
@@ -60,10 +114,10 @@ def cluster(address: str | None, cpus: int | None) -> Iterator[Capacity]:
     import ray
 
     if ray.is_initialized():
-        yield _capacity()
+        yield _capacity(wishes)
         return
     own = {"num_cpus": cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    with _stderr_on_failure():
+    with _stderr_on_failure(), _own_sigterm():
         ray.init(
             address=address or "local",
             runtime_env={"env_vars": ONE_THREAD},
@@ -72,18 +126,25 @@ def cluster(address: str | None, cpus: int | None) -> Iterator[Capacity]:
             **({} if address else own),
         )
     try:
-        yield _capacity()
+        yield _capacity(wishes)
     finally:
         ray.shutdown()
 
 
-def _capacity() -> Capacity:
-    import ray
+def _capacity(wishes: Wishes) -> Capacity:
+    nodes = present_nodes()
+    return capacity_of(nodes, wishes, autoscaler_limits(nodes))
 
-    have = ray.cluster_resources()
-    return Capacity(
-        cpus=have.get("CPU", 0.0), gpus=have.get("GPU", 0.0), memory_mb=have.get("memory", 0.0) / (1 << 20)
-    )
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Leave the handler of SIGTERM as it was: Ray's own ends the process without a word."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

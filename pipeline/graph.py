@@ -7,19 +7,22 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
 from ray.data import ActorPoolStrategy, DataContext, Dataset, ExecutionOptions, read_datasource
 
 from operators.contract import Row
 from operators.errors import EngineError
-from pipeline.chain import Stage, pool_sizes
+from pipeline.chain import Stage
 from pipeline.cluster import Capacity
+from pipeline.heartbeat import LOADING, Heart
 from pipeline.meter import Meter
+from pipeline.pools import Pool, pools
 from pipeline.receipt import Receipt
 from pipeline.source import Batch, VideoSource, from_row
 from pipeline.transit import HALT, from_block, to_blocks, transit_schema, with_tallies
+from pipeline.watchdog import Watchdog
 from pipeline.worker import ClipWorker, VideoWorker, WorkOrder, new_writer
 
 OPEN_PARTITIONS = 2
@@ -29,7 +32,7 @@ TASKS_IN_FLIGHT = 2
 """Videos given to an actor: one that runs and the next one, so that none waits behind a long film."""
 
 MOST_ACTORS = 10_000
-"""Size that a pool never reaches: it grows with the cluster."""
+"""Size that a pool never reaches: it grows with a cluster of which nobody says how far it grows."""
 
 RAY_RETRIES = 1
 """Times that Ray itself repeats the task of a dead actor; after that the driver decides."""
@@ -46,14 +49,17 @@ class VideoStage:
 
     def __init__(self, order: WorkOrder, stage: Stage, passes: pa.Schema | None) -> None:
         self._order, self._stage, self._passes = order, stage, passes
-        self._worker = VideoWorker(order, stage.operators)
+        self._heart = Heart(order.session, order.beat_seconds, stage.name)
+        with self._heart.at(LOADING):
+            self._worker = VideoWorker(order, stage.operators)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         for row in batch.to_pylist():
             task = from_row(row)
             meter = Meter(self._stage.operators)
-            rows = _halting(self._worker.rows(task, meter), task.partition)
-            yield from _output(self._order, self._passes, rows, meter)
+            rows = self._heart.counted(_halting(self._worker.rows(task, meter), task.partition))
+            with self._heart.at(f"video {task.video['video_id']}"):
+                yield from _output(self._order, self._passes, rows, meter)
 
 
 class ClipStage:
@@ -61,13 +67,23 @@ class ClipStage:
 
     def __init__(self, order: WorkOrder, stage: Stage, passes: pa.Schema | None) -> None:
         self._order, self._stage, self._passes = order, stage, passes
-        self._worker = ClipWorker(stage.operators)
+        self._heart = Heart(order.session, order.beat_seconds, stage.name)
+        with self._heart.at(LOADING):
+            self._worker = ClipWorker(stage.operators)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         for partition, group in groupby(from_block(batch), key=itemgetter("partition")):
             meter = Meter(self._stage.operators)
-            rows = _halting(self._worker.rows(group, meter), partition)
-            yield from _output(self._order, self._passes, rows, meter)
+            rows = list(group)
+            with self._heart.at(_named(rows)):
+                rows = self._heart.counted(_halting(self._worker.rows(rows, meter), partition))
+                yield from _output(self._order, self._passes, rows, meter)
+
+
+def _named(rows: Sequence[Row]) -> str:
+    """The videos of a batch, in words."""
+    videos = dict.fromkeys(str(row.get("video_id")) for row in rows)
+    return f"clips of video {', '.join(list(videos)[:3])}{', …' if len(videos) > 3 else ''}"
 
 
 def _output(order: WorkOrder, passes: pa.Schema | None, rows: Iterable[Row], meter: Meter) -> Iterator[pa.Table]:
@@ -95,6 +111,7 @@ def receipts(
     stages: Sequence[Stage],
     batches: Sequence[Batch],
     capacity: Capacity,
+    watchdog: Watchdog,
     *,
     errored_blocks: int,
     alone: bool = False,
@@ -102,39 +119,39 @@ def receipts(
     """Run the graph over `batches` and yield receipts as they arrive.
 
     `errored_blocks` is the fuse: more lost blocks than that raise. `alone` gives each stage one actor
-    and does not let Ray repeat a task.
+    and does not let Ray repeat a task. Raises `EngineError` where `watchdog` finds that nothing moves.
     """
     context = _context(errored_blocks)
+    watchdog.introduce(context)
     with DataContext.current(context):
         dataset = _dataset(order, stages, batches, capacity, alone)
-    for table in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        for row in cast(pa.Table, table).to_pylist():
+    for table in watchdog.guarded(dataset):
+        for row in table.to_pylist():
             yield Receipt.from_row(row)
 
 
 def _dataset(
     order: WorkOrder, stages: Sequence[Stage], batches: Sequence[Batch], capacity: Capacity, alone: bool
 ) -> Dataset:
-    sizes = [1] * len(stages) if alone else pool_sizes(stages, capacity.cpus, capacity.gpus, capacity.memory_mb)
-    sizes[0] = min(sizes[0], sum(batch.n_videos for batch in batches))
+    capacity = capacity.renewed()
+    sizes = _sizes(stages, capacity, sum(batch.n_videos for batch in batches), alone)
     dataset = read_datasource(
         VideoSource(order.store, batches),
         override_num_blocks=len(batches),
         num_cpus=0,
         concurrency=1 if alone else min(OPEN_PARTITIONS, len(batches)),
     )
-    for number, (stage, size) in enumerate(zip(stages, sizes, strict=True)):
+    for number, (stage, pool) in enumerate(zip(stages, sizes, strict=True)):
         later = [operator for following in stages[number + 1 :] for operator in following.operators]
         passes = None if number == len(stages) - 1 else transit_schema(order.schema, later)
-        most = size if alone else max(size, stage.actors[1] or MOST_ACTORS)
         dataset = _mapped(
             dataset,
             VideoStage if number == 0 else ClipStage,
             fn_constructor_args=(order, stage, passes),
             compute=ActorPoolStrategy(
-                min_size=size,
-                max_size=most,
-                initial_size=size,
+                min_size=pool.start,
+                max_size=MOST_ACTORS if pool.most is None else pool.most,
+                initial_size=pool.start,
                 max_tasks_in_flight_per_actor=1 if alone else TASKS_IN_FLIGHT * stage.concurrency,
                 max_concurrent_calls_per_actor=1 if alone else stage.concurrency,
                 enable_true_multi_threading=stage.concurrency > 1,
@@ -144,9 +161,19 @@ def _dataset(
             num_cpus=stage.cpus,
             num_gpus=stage.gpus or None,
             memory=stage.memory_mb * MIB or None,
+            label_selector=capacity.placement.selector(capacity.nodes, stage.gpus > 0) or None,
             max_task_retries=0 if alone else RAY_RETRIES,
         )
     return dataset
+
+
+def _sizes(stages: Sequence[Stage], capacity: Capacity, videos: int, alone: bool) -> list[Pool]:
+    """Pools of the stages; the first is never larger than there are videos for it."""
+    first, *others = pools(stages, capacity.nodes, capacity.largest, capacity.placement, bounded=capacity.bounded)
+    if alone:
+        return [Pool(start=1, most=1)] * len(stages)
+    most = videos if first.most is None else min(first.most, videos)
+    return [Pool(start=min(first.start, videos), most=most), *others]
 
 
 def _mapped(dataset: Dataset, function: type, **options: Any) -> Dataset:

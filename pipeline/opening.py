@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from operators.contract import Operator
 from operators.errors import RunMismatch
 from pipeline.chain import fingerprint, lineages
+from pipeline.cluster import NO_WISHES, Wishes
 from pipeline.reuse import Reuse, reuse_of
 from store.layout import manifest_key
 from store.manifest import read_input, read_partition, write_manifest
@@ -25,8 +25,10 @@ class Run:
     """What a person asked for. `config` is the resolved configuration, for the record.
 
     `cpus` limits a local Ray instance, `address` names a running cluster, `lease_term` is in seconds.
-    `retry_failed` does videos again that have an error; `reuse` names an earlier run to take columns
-    from. `shard_seconds` is how old the oldest unwritten row may get.
+    `retry_failed` does videos again that have an error; `append` adds the input's new videos to the run that the
+    output holds, in partitions of that run's own size; `reuse` names an earlier run to take columns
+    from. `shard_seconds` is how old the oldest unwritten row may get, `stall_seconds` how long there may be no
+    progress before the run fails (`pipeline.watchdog`). `wishes` say where stages may run.
     """
 
     job: str
@@ -37,6 +39,7 @@ class Run:
     partition_size: int = 64
     limit: int | None = None
     retry_failed: bool = False
+    append: bool = False
     reuse: str | None = None
     take_over: bool = False
     keep_media: bool = False
@@ -44,21 +47,24 @@ class Run:
     address: str | None = None
     lease_term: float = 30.0
     shard_seconds: float = 15.0
-
-    def root(self) -> str | None:
-        """The folder that local videos must not leave: the input, when it is one."""
-        return str(Path(self.input).resolve()) if "://" not in self.input and Path(self.input).is_dir() else None
+    stall_seconds: float = 1800.0
+    wishes: Wishes = NO_WISHES
 
 
 def open_run(run: Run, store: ObjectStore) -> tuple[RunRecord, Reuse | None]:
     """The record of the run in `store`, made now where there is none.
 
-    Raises `RunMismatch` with the differences where the output belongs to another run, and
-    `ManifestError` where the input is wrong.
+    A run that has grown is resumed with any of its inputs; with `run.append`, any input may follow
+    (`pipeline.appending`). Raises `RunMismatch` with the differences where the output belongs to another run,
+    and `ManifestError` where the input is wrong.
     """
     found = read_run(store)
     if found is not None:
         wanted = _record(run, found.n_partitions, found.n_videos)
+        if run.append or (wanted.input, wanted.limit) in found.inputs:
+            wanted = wanted.model_copy(update={"input": found.input, "limit": found.limit})
+        if run.append:
+            wanted = wanted.model_copy(update={"partition_size": found.partition_size})
         if changes := differences(found, wanted):
             raise RunMismatch(_refusal(store, changes))
         reuse = reuse_of(open_store(run.reuse), run.chain)[0] if run.reuse else None
@@ -67,6 +73,7 @@ def open_run(run: Run, store: ObjectStore) -> tuple[RunRecord, Reuse | None]:
         reuse, old = reuse_of(open_store(run.reuse), run.chain)
         record = _record(run, old.n_partitions, old.n_videos)
         _same_manifest(record, old)
+        record = record.model_copy(update={"input": old.input, "limit": old.limit, "appended": old.appended})
         in_threads(lambda partition: _copy_partition(reuse.store, store, partition), range(old.n_partitions))
     else:
         reuse = None
@@ -115,12 +122,16 @@ def _refusal(store: ObjectStore, changes: Sequence[str]) -> str:
         "go back to the old settings to resume it",
         f"or choose a new --output, with --reuse {store.url} to redo only what changed",
     ]
+    if all(change.startswith(("input: ", "limit: ")) for change in changes):
+        ways.insert(1, "or add the videos of this input to the run with --append")
     if all(change.startswith("tiers.") for change in changes):
         ways.append(f"or apply the thresholds to the stored scores: python -m jobs.rejudge --output {store.url}")
     return f"{store.url} holds a run with other settings:\n{lines}\n" + ";\n".join(ways)
 
 
 def _same_manifest(new: RunRecord, old: RunRecord) -> None:
+    if (new.input, new.limit) in old.inputs:
+        new = new.model_copy(update={"input": old.input, "limit": old.limit})
     changes = [
         f"  {name}: {getattr(old, name)} → {getattr(new, name)}"
         for name in ("input", "partition_size", "limit")

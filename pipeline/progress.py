@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from store.markers import FailureTally
@@ -34,11 +35,13 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """The end of a run."""
+    """The end of a run. `parked` are partitions that failed too often, with the reason; they are in `uncommitted`
+    too, unless an earlier commit of theirs stands."""
 
     progress: Progress
     output: str
     uncommitted: tuple[int, ...] = ()
+    parked: Mapping[int, str] = field(default_factory=dict)
     failures: tuple[FailureTally, ...] = ()
     drop_reasons: dict[str, int] = field(default_factory=dict)
     tiers: dict[str, int] = field(default_factory=dict)
@@ -47,4 +50,4 @@ class Summary:
     @property
     def exit_code(self) -> int:
         """0 when every input is accounted for and at least one partition is committed, else 1."""
-        return 0 if self.progress.partitions_committed > 0 and not self.uncommitted else 1
+        return 0 if self.progress.partitions_committed > 0 and not (self.uncommitted or self.parked) else 1

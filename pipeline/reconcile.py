@@ -6,8 +6,8 @@ ledger find it; the attempts that were written down before they started tell wha
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from operators.errors import EngineError, RowError
 from pipeline.attempts import Evidence, read_attempts, weigh
@@ -17,69 +17,76 @@ from pipeline.commit import Committer
 from pipeline.graph import receipts
 from pipeline.ledger import Ledger
 from pipeline.meter import Meter
+from pipeline.pending import Pending, batch_of
 from pipeline.receipt import Receipt
 from pipeline.source import Batch
+from pipeline.watchdog import Watchdog
 from pipeline.worker import Task, WorkOrder, new_writer, verdict
 from store.manifest import read_partition
 
 FRUITLESS = 3
-"""Passes in a row without any attempt or result, after which workers are held unable to start."""
+"""Passes in a row without any attempt or result of a partition, after which it is given up."""
 
 
 class Reconciler:
     """Runs the graph in passes until nothing is missing."""
 
-    def __init__(self, order: WorkOrder, stages: Sequence[Stage], capacity: Capacity, committer: Committer) -> None:
+    def __init__(
+        self,
+        order: WorkOrder,
+        stages: Sequence[Stage],
+        capacity: Capacity,
+        committer: Committer,
+        pending: Pending,
+        watchdog: Watchdog,
+    ) -> None:
         self._order, self._stages, self._capacity, self._committer = order, stages, capacity, committer
-        self._fruitless = 0
-        self._last: object = None
+        self._pending, self._watchdog = pending, watchdog
+        self._fruitless: Counter[int] = Counter()
+        self._others: Counter[int] = Counter()
+        self._last: dict[int, object] = {}
 
-    @staticmethod
-    def batch_of(
-        ledger: Ledger, videos: Sequence[str], evidence: Mapping[str, Evidence] | None = None, alone: bool = False
-    ) -> Batch:
-        """The named videos of a partition, with what storage already holds of each."""
-        known = {}
-        for video_id in videos:
-            state = ledger.videos[video_id]
-            have = {index: span for index, span in state.spans.items() if index >= 0}
-            strikes = evidence[video_id].strikes if evidence else 0
-            known[video_id] = {"have": have, "take": state.take, "strikes": strikes, "alone": alone}
-        return Batch(partition=ledger.partition, n_videos=len(videos), only=frozenset(videos), known=known)
-
-    def first_pass(self, batches: Sequence[Batch], errored_blocks: int) -> Iterator[Receipt]:
+    def first_pass(self, batches: Sequence[Batch], errored_blocks: int) -> Generator[Receipt]:
         """Everything that is pending, but those videos that earlier drivers died with."""
         kept = [self._without_suspects(batch) for batch in batches]
         if kept := [batch for batch in kept if batch.n_videos]:
-            yield from receipts(self._order, self._stages, kept, self._capacity, errored_blocks=errored_blocks)
+            yield from self._receipts(kept, errored_blocks)
 
-    def next_pass(self, missing: Mapping[int, Sequence[str]]) -> Iterator[Receipt]:
+    def next_pass(self, missing: Mapping[int, Sequence[str]]) -> Generator[Receipt]:
         """What is missing, once more: verdicts first, then the others together, then the suspects alone.
 
-        Raises `EngineError` when passes bring neither results nor attempts.
+        A partition of which passes bring neither results nor attempts is parked; raises `EngineError` where that is
+        so of all of them.
         """
         together, alone = [], []
-        state: dict[tuple[int, str], Evidence] = {}
+        state = {p: self._evidence(p, videos, vanished=True) for p, videos in missing.items()}
+        parked = self._park_fruitless(state)
         for partition, videos in missing.items():
-            ledger = self._committer.ledger(partition)
-            evidence = self._evidence(partition, videos, vanished=True)
-            state |= {(partition, video_id): found for video_id, found in evidence.items()}
+            if partition in parked:
+                continue
+            ledger, evidence = self._committer.ledger(partition), state[partition]
             convicted = [v for v in videos if evidence[v].convicted]
             suspects = [v for v in videos if evidence[v].alone and not evidence[v].convicted]
             others = [v for v in videos if not evidence[v].alone]
             if convicted:
-                yield from self._verdicts(ledger, convicted, evidence)
+                receipts_of_verdicts: list[Receipt] = []
+                with self._pending.trying(partition):
+                    receipts_of_verdicts = list(self._verdicts(ledger, convicted, evidence))
+                if not receipts_of_verdicts:
+                    continue
+                yield from receipts_of_verdicts
             if others:
-                together.append(self.batch_of(ledger, others, evidence))
+                together.append(batch_of(ledger, others, evidence))
             if suspects:
-                alone.append(self.batch_of(ledger, suspects, evidence, alone=True))
-        self._watch(state)
+                alone.append(batch_of(ledger, suspects, evidence, alone=True))
         n_videos = sum(len(videos) for videos in missing.values())
         for batches, lonely in ((together, False), (alone, True)):
             if batches:
-                yield from receipts(
-                    self._order, self._stages, batches, self._capacity, errored_blocks=n_videos + 1, alone=lonely
-                )
+                yield from self._receipts(batches, n_videos + 1, alone=lonely)
+
+    def _receipts(self, batches: Sequence[Batch], errored_blocks: int, alone: bool = False) -> Iterator[Receipt]:
+        graph = (self._order, self._stages, batches, self._capacity, self._watchdog)
+        return receipts(*graph, errored_blocks=errored_blocks, alone=alone)
 
     def _without_suspects(self, batch: Batch) -> Batch:
         if batch.only is None:
@@ -121,11 +128,25 @@ class Reconciler:
         names = ", ".join(stage.name for stage in self._stages)
         return f"a process that worked on this video or on its clips was killed or crashed, in one of: {names}"
 
-    def _watch(self, state: object) -> None:
-        self._fruitless = self._fruitless + 1 if state == self._last else 0
-        self._last = state
-        if self._fruitless >= FRUITLESS:
-            raise EngineError(
-                "workers end before they begin a video; Ray's session log of the workers says why. "
-                "What is committed stays: run the same command to go on"
-            )
+    def _park_fruitless(self, state: Mapping[int, Mapping[str, Evidence]]) -> set[int]:
+        """Park the partitions of which nothing was even begun in `FRUITLESS` passes, while others were committed.
+
+        Raises `EngineError` where no other was: workers cannot start at all.
+        """
+        for partition, evidence in state.items():
+            if self._last.get(partition) == evidence:
+                self._fruitless[partition] += 1
+            else:
+                self._fruitless[partition] = 0
+                if partition in self._last:
+                    self._others[partition] = len(self._committer.committed)
+        self._last = dict(state)
+        stuck = {partition for partition in state if self._fruitless[partition] >= FRUITLESS}
+        for partition in stuck:
+            if len(self._committer.committed) == self._others[partition]:
+                raise EngineError(
+                    "workers end before they begin a video; Ray's session log of the workers says why. "
+                    "What is committed stays: run the same command to go on"
+                )
+            self._pending.park(partition, "workers end before they begin a video of it; Ray's session log says why")
+        return stuck

@@ -23,7 +23,10 @@ TRIES_IN_COMPANY = STRIKES - 1
 
 @dataclass(frozen=True, kw_only=True)
 class WorkOrder:
-    """Everything that an actor needs, pickled to it once. `session` is the lease's nonce, `epoch` its epoch."""
+    """Everything that an actor needs, pickled to it once.
+
+    `session` is the lease's nonce, `epoch` its epoch; `beat_seconds` is how often it tells what it is at.
+    """
 
     store: ObjectStore
     session: str
@@ -33,6 +36,7 @@ class WorkOrder:
     options: ShardOptions
     open_media: OpenMedia
     reuse: Reuse | None = None
+    beat_seconds: float = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Where everything lies in a run directory: key builders, and parsers that refuse what they did not build.
 
     run.json                         job, configuration, fingerprints, versions
+    appended/00001.json              an input whose new videos were added to the run, and their partitions
     lease.json                       who is writing
     manifest/00017.parquet           the videos of partition 17
     clips/00017/<name>.parquet       clip rows, kept and dropped
@@ -8,6 +9,7 @@
     failed/00017/<name>.parquet      rows with an error
     verdicts/00017/<name>.parquet    tiers decided anew from stored scores
     attempts/00017/<name>.json       tries of videos that killed something
+    parked/00017.json                how often partition 17 failed, and why
     commits/00017/000001.json        the marker of generation 1
     _SUCCESS                         the generation of every partition
 
@@ -35,6 +37,8 @@ _SHARD = re.compile(rf"({'|'.join(SHARD_KINDS)})/({_NUMBER})/({_NAME})\.parquet"
 _MARKER = re.compile(rf"commits/({_NUMBER})/([0-9]{{6}}|[1-9][0-9]{{6,8}})\.json")
 _MANIFEST = re.compile(rf"manifest/({_NUMBER})\.parquet")
 _ATTEMPT = re.compile(rf"attempts/({_NUMBER})/({_NAME})\.json")
+_APPEND = re.compile(rf"appended/({_NUMBER})\.json")
+_PARKED = re.compile(rf"parked/({_NUMBER})\.json")
 
 
 class ShardKey(NamedTuple):
@@ -102,6 +106,16 @@ def marker_key(partition: int, generation: int) -> str:
     return _checked(f"commits/{partition:05d}/{generation:06d}.json", _MARKER)
 
 
+def append_key(number: int) -> str:
+    """Key of the record of a run's append. Appends count from 1."""
+    return _checked(f"appended/{number:05d}.json", _APPEND)
+
+
+def parked_key(partition: int) -> str:
+    """Key of the record of a partition's failures."""
+    return _checked(f"parked/{partition:05d}.json", _PARKED)
+
+
 def partition_prefix(kind: str, partition: int) -> str:
     """Prefix of everything of `kind` ("clips", "attempts", "commits", …) in `partition`, '/' at its end."""
     return f"{kind}/{partition:05d}/"
@@ -134,6 +148,18 @@ def parse_attempt_key(key: str) -> AttemptKey | None:
     """The parts of an attempt's key, or None for any other key."""
     found = _ATTEMPT.fullmatch(key)
     return AttemptKey(int(found[1]), found[2]) if found else None
+
+
+def parse_append_key(key: str) -> int | None:
+    """The number of an append's key, or None for any other key."""
+    found = _APPEND.fullmatch(key)
+    return int(found[1]) if found else None
+
+
+def parse_parked_key(key: str) -> int | None:
+    """The partition of a parking record's key, or None for any other key."""
+    found = _PARKED.fullmatch(key)
+    return int(found[1]) if found else None
 
 
 def _checked(key: str, pattern: re.Pattern[str]) -> str:

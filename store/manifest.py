@@ -19,16 +19,17 @@ import math
 import os
 import posixpath
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
+from unicodedata import normalize
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from operators.errors import StorageError
+from operators.errors import LeaseLost, StorageError
 from store.layout import manifest_key
 from store.listing import VIDEO_SUFFIXES, list_folder, list_prefix
 from store.manifest_rows import READERS
@@ -47,6 +48,12 @@ from store.video_entry import (
 
 MAX_PROBLEMS = 20
 """Problems that one error lists."""
+
+MANIFEST_LIMIT = 2 << 30
+"""Bytes of a manifest, which is read whole: twenty million lines of a hundred."""
+
+EXTRA_DEPTH = 64
+"""Lists and objects in one another in a video's extra columns."""
 
 EXTRA_LIMIT = 65_536
 """Characters of a video's extra columns as JSON."""
@@ -79,21 +86,47 @@ def read_input(input: str, *, limit: int | None = None) -> list[VideoEntry]:
     raise ManifestError(f"--input {input}: neither a folder nor a manifest. {hint}")
 
 
-def write_manifest(store: ObjectStore, entries: Sequence[VideoEntry], partition_size: int) -> int:
-    """Write `manifest/NNNNN.parquet` for every `partition_size` entries; the number of partitions."""
+def write_manifest(
+    store: ObjectStore,
+    entries: Sequence[VideoEntry],
+    partition_size: int,
+    *,
+    first: int = 0,
+    still_ours: Callable[[], None] | None = None,
+) -> int:
+    """Write `manifest/NNNNN.parquet` from partition `first` on for every `partition_size` entries.
+
+    Returns the number of partitions. With `still_ours` (raises where the output's lease is lost) no file of
+    another writer is replaced: only one that was there already while the lease was held.
+    """
     chunks = [entries[start : start + partition_size] for start in range(0, len(entries), partition_size)]
 
-    def write(partition: int) -> None:
-        chunk = chunks[partition]
+    def write(number: int) -> None:
+        chunk, key = chunks[number], manifest_key(first + number)
         columns = {name: [getattr(entry, name) for entry in chunk] for name in MANIFEST_SCHEMA.names}
         sink = io.BytesIO()
         pq.write_table(pa.table(columns, schema=MANIFEST_SCHEMA), sink, compression="zstd")
-        store.put(manifest_key(partition), sink.getvalue())
+        if still_ours is None:
+            store.put(key, sink.getvalue())
+        else:
+            _write_as_holder(store, key, sink.getvalue(), still_ours)
 
     with ThreadPoolExecutor(WRITERS, thread_name_prefix="manifest") as pool:
         for _ in pool.map(write, range(len(chunks))):
             pass
     return len(chunks)
+
+
+def _write_as_holder(store: ObjectStore, key: str, data: bytes, still_ours: Callable[[], None]) -> None:
+    """Create an object, or replace what a writer before us left. The lease is looked at between reading the
+    version that is replaced and replacing it, so that a writer who slept replaces nothing."""
+    still_ours()
+    if store.create(key, data):
+        return
+    old, etag = store.read(key)
+    still_ours()
+    if old != data and store.replace(key, data, etag) is None:
+        raise LeaseLost(f"{store.url}/{key} was written by another run at the same time; run the same command again")
 
 
 def read_partition(store: ObjectStore, partition: int) -> list[VideoEntry]:
@@ -147,14 +180,24 @@ def _fetch(source: str) -> tuple[bytes, str]:
     """The manifest's bytes, and the folder or prefix from which its relative URIs are looked up."""
     if source.startswith("s3://"):
         folder, _, name = source.rpartition("/")
+        store = open_store(folder)
         try:
-            return open_store(folder).get(name), folder
+            facts = store.head(name)
+            _check_length(source, facts.size if facts is not None else 0)
+            return store.get(name), folder
         except ObjectMissing:
             raise ManifestError(f"--input {source}: no such object") from None
     try:
-        return Path(source).read_bytes(), str(Path(source).resolve().parent)
+        path = Path(source)
+        _check_length(source, path.stat().st_size)
+        return path.read_bytes(), str(path.resolve().parent)
     except OSError as problem:
         raise ManifestError(f"--input {source}: {problem.strerror}") from None
+
+
+def _check_length(source: str, size: int) -> None:
+    if size > MANIFEST_LIMIT:
+        raise ManifestError(f"--input {source}: over {MANIFEST_LIMIT:,} bytes; split it into several runs")
 
 
 def _entry(row: dict[str, Any], folder: str) -> VideoEntry:
@@ -217,7 +260,7 @@ def _extra(row: dict[str, Any]) -> str | None:
     if not others:
         return None
     try:
-        text = json.dumps(_plain(others), ensure_ascii=False, sort_keys=True, allow_nan=False)
+        text = json.dumps(_plain(others, EXTRA_DEPTH), ensure_ascii=False, sort_keys=True, allow_nan=False)
         text.encode()
     except (TypeError, ValueError) as problem:
         raise ValueError(f"an extra column cannot be carried along: {problem}") from None
@@ -226,13 +269,15 @@ def _extra(row: dict[str, Any]) -> str | None:
     return text
 
 
-def _plain(value: Any) -> Any:
-    """`value` with dates and decimals as text and NaN as null, as JSON needs them."""
+def _plain(value: Any, depth: int) -> Any:
+    """`value` with dates and decimals as text, NaN as null, as JSON needs them. Raises `ValueError` past `depth`."""
+    if depth < 0:
+        raise ValueError(f"it is nested more than {EXTRA_DEPTH} deep")
     match value:
         case dict():
-            return {str(name): _plain(item) for name, item in value.items()}
+            return {str(name): _plain(item, depth - 1) for name, item in value.items()}
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [_plain(item, depth - 1) for item in value]
         case float() if not math.isfinite(value):
             return None
         case datetime.date() | datetime.time() | datetime.timedelta() | decimal.Decimal():
@@ -242,7 +287,8 @@ def _plain(value: Any) -> Any:
 
 def _note_duplicates(entry: VideoEntry, place: str, places: dict[str, str]) -> None:
     """Remember where an entry is. Raises `ValueError` naming the earlier place of its URI or `video_id`."""
-    for kind, value in (("uri", _canonical(entry.uri)), ("video_id", entry.video_id)):
+    # Identifiers that differ in how an accent is coded look the same, and are one file name on some systems.
+    for kind, value in (("uri", _canonical(entry.uri)), ("video_id", normalize("NFC", entry.video_id))):
         earlier = places.setdefault(f"{kind} {value}", place)
         if earlier != place:
             raise ValueError(f"{kind} {shown(value)} is already on {earlier}; keep one of the two")

@@ -17,12 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from operators.contract import Media
-from operators.errors import ErrorKind, RowFailure
+from operators.errors import ConfigurationError, ErrorKind, RowFailure
 from store.scratch import scratch_folder
-from store.video_entry import check_uri
+from store.video_entry import check_uri, shown
 
 if TYPE_CHECKING:
     from store.s3_download import S3Download
+
+
+MAX_DOWNLOAD_GB = 100.0
+"""10⁹ bytes of a video on S3 that are downloaded at most; a three-hour film in ProRes has about as many."""
+
+MAX_DOWNLOAD_VARIABLE = "RUSHES_MAX_DOWNLOAD_GB"
 
 
 @dataclass
@@ -40,21 +46,24 @@ class MediaOpener:
     `root` is the input folder or `s3://bucket/prefix`, and nothing outside it is opened: no other path,
     and no symbolic link that leaves it. None, for manifests, opens whatever a manifest names. `cache_dir`
     holds downloads while they are in use, by default the folder for temporary files (`TMPDIR`).
+    `max_bytes` bounds a download: by default `RUSHES_MAX_DOWNLOAD_GB` (10⁹ bytes) of the environment in
+    which the opener is made, the driver's, and `MAX_DOWNLOAD_GB` without it.
 
     Used as `with opener(uri) as media`. Raises `RowFailure`: refused (scheme, outside `root`, no regular
-    file), unreadable (missing, no permission, a folder, empty, storage that does not answer, no room on
-    the disk), changed (written over during each of three downloads).
+    file, over `max_bytes`), unreadable (missing, no permission, a folder, empty, storage that does not
+    answer, no room on the disk), changed (written over during each of three downloads).
 
     A video is downloaded once while somebody uses it, and the last one stays until another is asked for:
     the clips of a video come one after the other.
     """
 
-    def __init__(self, root: str | None, cache_dir: Path | None = None) -> None:
+    def __init__(self, root: str | None, cache_dir: Path | None = None, max_bytes: int | None = None) -> None:
         if root is None or root.startswith("s3://"):
             self._root = root
         else:
             self._root = os.path.realpath(check_uri(root))
         self._cache_dir = cache_dir
+        self._max_bytes = max_bytes if max_bytes is not None else _most_bytes()
         self._forget()
 
     def _forget(self) -> None:
@@ -63,7 +72,7 @@ class MediaOpener:
         self._here: dict[str, _Download] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_root": self._root, "_cache_dir": self._cache_dir}
+        return {"_root": self._root, "_cache_dir": self._cache_dir, "_max_bytes": self._max_bytes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -108,7 +117,7 @@ class MediaOpener:
         from store.s3_download import S3Download  # imports boto3, which local runs need not wait for
 
         if self._s3 is None:
-            self._s3 = S3Download()
+            self._s3 = S3Download(self._max_bytes)
         return self._s3
 
     def _local(self, place: str) -> Media:
@@ -133,6 +142,18 @@ class MediaOpener:
         if facts.st_size == 0:
             raise RowFailure(ErrorKind.UNREADABLE, "the file is empty; copy it again from its source")
         return Media(path=Path(path), size=facts.st_size, etag=f"{facts.st_size}-{facts.st_mtime_ns}")
+
+
+def _most_bytes() -> int:
+    """Raises `ConfigurationError` where the variable holds no number."""
+    told = os.environ.get(MAX_DOWNLOAD_VARIABLE) or str(MAX_DOWNLOAD_GB)
+    try:
+        most = float(told)
+    except ValueError:
+        most = 0.0
+    if not 0 < most < 1e9:
+        raise ConfigurationError(f"{MAX_DOWNLOAD_VARIABLE} is {shown(told)}; give a number of gigabytes, such as 100")
+    return int(most * 1e9)
 
 
 def _local_remedy(problem: OSError) -> str:

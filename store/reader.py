@@ -156,10 +156,11 @@ def open(output: str | Path | ObjectStore) -> Dataset:
     Raises `ConfigurationError` where there is no run and `StorageError` where it cannot be read.
     """
     store = output if isinstance(output, ObjectStore) else open_store(output)
+    markers = read_markers(store)  # before the run, which may grow: every marker is then of its partitions
     run = read_run(store)
     if run is None:
         raise ConfigurationError(f"{store.url} holds no run; give the --output of a job")
-    return Dataset(store, run, read_markers(store))
+    return Dataset(store, run, markers)
 
 
 def _named(marker: Marker, kind: ShardKind) -> list[ShardEntry]:

@@ -26,10 +26,11 @@ CHANGES = 3
 
 
 class S3Download:
-    """Downloads objects; picklable."""
+    """Downloads objects, of at most `max_bytes` where that is given; picklable."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int | None = None) -> None:
         self._s3 = S3Connection(Patience())
+        self._max_bytes = max_bytes
 
     def __call__(self, place: str, folder: Path) -> Media:
         """The object `s3://bucket/key` as a file in `folder`. Raises `RowFailure`."""
@@ -41,6 +42,7 @@ class S3Download:
                 size, etag = self._facts(bucket, key)
                 if size == 0:
                     raise RowFailure(ErrorKind.UNREADABLE, "the object is empty; upload it again")
+                self._check_size(size)
                 _check_room(folder, size)
                 with target.open("wb") as file:
                     if self._fetch_all(bucket, key, etag, size, file):
@@ -65,6 +67,14 @@ class S3Download:
         attempts = Attempts(self._s3.patience, "read it")
         answer = attempts.call(lambda: self._s3.client.head_object(Bucket=bucket, Key=key))
         return answer["ContentLength"], answer["ETag"].strip('"')
+
+    def _check_size(self, size: int) -> None:
+        if self._max_bytes is not None and size > self._max_bytes:
+            raise RowFailure(
+                ErrorKind.REFUSED,
+                f"it has {size / 1e9:,.1f} GB, over the limit of {self._max_bytes / 1e9:,.1f}; "
+                "set RUSHES_MAX_DOWNLOAD_GB and run again with --retry-failed",
+            )
 
     def _fetch_all(self, bucket: str, key: str, etag: str, size: int, file: BinaryIO) -> bool:
         """Write the version `etag` to `file`, going on where a connection broke; False when it changed."""

@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from operators.errors import ConfigurationError, StorageError
-from store.layout import LEASE, SHARD_KINDS, SUCCESS, parse_partition
+from store.layout import LEASE, SHARD_KINDS, parse_partition
 from store.lease import read_lease
-from store.markers import FailureTally, Marker, OperatorTally, latest_generations, read_marker
+from store.markers import FailureTally, Marker, OperatorTally, latest_generations, read_marker, read_success
 from store.objects import ObjectMissing, ObjectStore
-from store.run_record import read_run
+from store.parking import PartitionFailures, read_failures
+from store.run_record import Append, RunRecord, read_run
 from store.threads import in_threads
 
 PartitionState = Literal["done", "running", "failed", "pending"]
@@ -24,15 +25,18 @@ class Status:
     """A run as its markers tell it.
 
     `partitions` counts by state: done (committed), running (begun, and a driver is at work), failed
-    (begun, and no driver is at work: the run was stopped or could not commit), pending (not begun).
+    (begun, and no driver is at work: the run was stopped or could not commit; or `parked`, because it failed
+    again and again), pending (not begun).
     `with_failures` are committed partitions in which some video or clip failed. `videos` and `clips` count
     by state, `failures` come most frequent first. `active_seconds` is the time in which at least one
     committed partition was being worked on; pauses between runs do not count. `unreadable` names the
-    markers that cannot be trusted, `complete` says that `_SUCCESS` was written. Times are epoch seconds.
+    markers that cannot be trusted, `complete` says that `_SUCCESS` was written and names every partition, also
+    those of `appended`, by which the run has grown. Times are epoch seconds.
     """
 
     job: str
     input: str
+    appended: tuple[Append, ...]
     output: str
     created: str
     writer: str | None
@@ -40,6 +44,7 @@ class Status:
     n_partitions: int
     n_videos: int
     partitions: dict[PartitionState, int]
+    parked: tuple[PartitionFailures, ...]
     with_failures: int
     videos: dict[str, int]
     clips: dict[str, int]
@@ -68,7 +73,9 @@ class Status:
     def as_dict(self) -> dict[str, Any]:
         """JSON values only, for `--json`."""
         return {
-            **asdict(replace(self, failures=(), operators={})),
+            **asdict(replace(self, failures=(), operators={}, appended=(), parked=())),
+            "appended": [append.model_dump(exclude={"format", "nonce"}) for append in self.appended],
+            "parked": [f.model_dump(include={"partition", "failures", "reason"}) for f in self.parked],
             "failures": [tally.model_dump() for tally in self.failures],
             "operators": {name: tally.model_dump() for name, tally in self.operators.items()},
             "unreadable": list(self.unreadable),
@@ -86,31 +93,35 @@ def scan(store: ObjectStore, *, now: float | None = None) -> Status:
 
     Raises `ConfigurationError` where there is no run and `StorageError` where it cannot be read.
     """
+    generations = latest_generations(store)  # before the run, which may grow: every marker is then of its partitions
     run = read_run(store)
     if run is None:
         raise ConfigurationError(f"{store.url} holds no run; give the --output of a job")
-    generations = latest_generations(store)
     read = in_threads(lambda item: _read(store, item), generations.items())
     markers = [found for found in read if isinstance(found, Marker)]
     unreadable = tuple(found for found in read if isinstance(found, str))
     writer = _writer(store, time.time() if now is None else now)
-    begun = begun_partitions(store) - set(generations) if len(generations) < run.n_partitions else set()
+    unfinished = len(generations) < run.n_partitions
+    parked = [f for f in read_failures(store).values() if f.parked and f.partition not in generations]
+    begun = begun_partitions(store) - set(generations) - {f.partition for f in parked} if unfinished else set()
     videos = _summed(marker.videos for marker in markers)
     return Status(
         job=run.job,
         input=run.input,
+        appended=run.appended,
         output=store.url,
         created=run.created,
         writer=writer,
-        complete=store.head(SUCCESS) is not None,
+        complete=_complete(store, run),
         n_partitions=run.n_partitions,
         n_videos=run.n_videos,
         partitions={
             "done": len(generations),
             "running": len(begun) if writer else 0,
-            "failed": 0 if writer else len(begun),
-            "pending": max(0, run.n_partitions - len(generations) - len(begun)),
+            "failed": len(parked) + (0 if writer else len(begun)),
+            "pending": max(0, run.n_partitions - len(generations) - len(begun) - len(parked)),
         },
+        parked=tuple(parked),
         with_failures=sum(bool(marker.failures) for marker in markers),
         videos={
             **{state: videos[state] for state in ("done", "partial", "failed")},
@@ -182,6 +193,14 @@ def _writer(store: ObjectStore, now: float) -> str | None:
     if facts is None or now - facts.modified > 2 * found[0].term:
         return None
     return f"{found[0].job or 'a run'} of {found[0].holder}, since {found[0].acquired}"
+
+
+def _complete(store: ObjectStore, run: RunRecord) -> bool:
+    try:
+        named = read_success(store)
+    except StorageError:  # jobs.verify says what is wrong with it
+        return False
+    return named is not None and len(named) == run.n_partitions
 
 
 def _operators(markers: Sequence[Marker]) -> dict[str, OperatorTally]:

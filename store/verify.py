@@ -96,8 +96,13 @@ def _check_success(store: ObjectStore, generations: Mapping[int, int], run: RunR
     for partition, generation in named.items():
         if generations.get(partition, 0) < generation:
             yield Finding(partition, marker_key(partition, generation), f"missing, and named by {SUCCESS}")
-    if run is not None and len(named) != run.n_partitions:
+    if run is not None and len(named) not in _complete_sizes(run):
         yield Finding(None, SUCCESS, f"names {len(named)} of {run.n_partitions} partitions")
+
+
+def _complete_sizes(run: RunRecord) -> set[int]:
+    """Partitions of the run, now and before each append: what was complete then stays readable while it grows."""
+    return {run.n_partitions, *(append.first_partition for append in run.appended)}
 
 
 def _check_partition(store: ObjectStore, partition: int, generation: int, run: RunRecord | None) -> _Checked:

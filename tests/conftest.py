@@ -18,6 +18,26 @@ settings.load_profile("rushes")  # how long an example takes says how busy the m
 
 SHARED_MEDIA = Path(__file__).parents[2] / "shared" / "media"
 
+MINUTES = {
+    "test_run_killed.py",
+    "test_mmtrail_base.py",
+    "test_gesx_base.py",
+    "test_whole_jobs.py",
+    "test_scene.py",
+    "test_run.py",
+    "test_run_on_s3.py",
+}
+"""Test files that take a minute or more, beside those with the marker `cluster` or `slow`."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: of two processes, one would otherwise wait at the end for the other's last long file."""
+    long = MINUTES | {
+        item.path.name for item in items if item.get_closest_marker("cluster") or item.get_closest_marker("slow")
+    }
+    items.sort(key=lambda item: item.path.name not in long)
+
 
 @pytest.fixture(scope="session")
 def shared_media() -> Path:

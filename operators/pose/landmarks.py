@@ -30,6 +30,7 @@ from operators.pose.landmarking.landmark_columns import landmark_columns
 from operators.pose.landmarking.landmark_tracking import LandmarkTracker, Seen, TrackingOptions
 from operators.pose.landmarking.landmarkers import Box
 from operators.tensors import read_tensor
+from operators.video.limits import LimitSettings
 from operators.video.local_media import open_local
 from operators.video.span_frames import Crop, Limits, SpanFrames, frame_count, pixel_box
 
@@ -41,7 +42,7 @@ SAME_RATE = 0.01  # share by which a rate may be off
 BUILDERS: Mapping[Task, Callable[[], bytes]] = {"pose": pose_bundle, "hand": hand_bundle, "face": face_bundle}
 
 
-class LandmarksSettings(contract.Settings):
+class LandmarksSettings(LimitSettings):
     """The clock, where to look, what counts as found, and MediaPipe's own bundles where they are preferred."""
 
     fps: Literal["auto", 25, 30] = Field(
@@ -66,9 +67,6 @@ class LandmarksSettings(contract.Settings):
     face_bundle: str | None = Field(
         default=None, description="likewise, a face_landmarker.task; MediaPipe's own also gives blendshapes"
     )
-    stall_seconds: float = Field(default=120.0, gt=0, description="a decoder silent for this long is killed")
-    cpu_seconds: float = Field(default=14400.0, gt=0, description="CPU time that decoding one clip may take")
-    memory_mb: int = Field(default=1500, ge=200, description="memory in MiB that the decoding process may hold")
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ class Landmarks(ClipOperator):
         self, settings: contract.Settings | None = None, *, open_media: OpenMedia | None = None, isolate: bool = True
     ) -> None:
         super().__init__(settings, open_media=open_media)
-        limits = {name: getattr(self.settings, name) for name in ("stall_seconds", "cpu_seconds", "memory_mb")}
+        limits = self.settings.model_dump(include=set(LimitSettings.model_fields))
         self._frames = SpanFrames(Limits(owner=self.name, **limits), isolate=isolate)
 
     def check(self) -> None:

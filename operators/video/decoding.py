@@ -2,8 +2,9 @@
 
 A decoder can crash, hang or eat memory on a hostile file; in a process of its own it costs that
 video only. The child (`operators.video.decoder`) is started with a bare environment, so that it
-holds no credentials, is used for many videos, and is replaced after it died or was killed. It
-writes clips, or the frames of a span, to a pipe, so it can run at most one of them ahead of the reader.
+holds no credentials, gives up what decoding does not need (`operators.video.confinement`), is used for
+many videos, and is replaced after it died or was killed. It writes clips, or the frames of a span, to a
+pipe, so it can run at most one of them ahead of the reader.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,7 +28,8 @@ import psutil
 
 import operators
 from operators.errors import ErrorKind
-from operators.video.events import Clip, Ended, Event, Progress, unpack
+from operators.video.events import Clip, Ended, Event, Progress, Shown, unpack
+from operators.video.limits import Limits
 from operators.video.one_pass import PassOptions
 from operators.video.span_pass import SpanOptions
 
@@ -41,18 +43,7 @@ _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH"
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Limits for one request; see `SplitShots.Settings`. Time that the reader takes between events is no stall.
-
-    `owner`: the operator whose settings these are, as messages name it.
-    """
-
-    owner: str = "shots"
-    stall_seconds: float = 120.0
-    cpu_seconds: float = 14400.0
-    memory_mb: int = 1500
-
+_NONSENSE = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
 
 _SPOILED = (ErrorKind.OUT_OF_MEMORY, ErrorKind.INTERNAL)
 """Ends after which the child may hold memory or state of the video that went wrong: the next gets a fresh one."""
@@ -95,7 +86,7 @@ class DecodingProcess:
         yield from self._ask("show", path, {"options": asdict(options)})
 
     def _ask(self, what: str, path: Path, more: Mapping[str, Any]) -> Iterator[Event]:
-        request = {"pass": what, "path": str(path.absolute()), "owner": self._limits.owner, **more}
+        request = {"pass": what, "path": str(path.absolute()), "limits": asdict(self._limits), **more}
         done = False
         clips = frames = 0
         try:
@@ -155,31 +146,36 @@ class DecodingProcess:
         buffer = bytearray()
         process = _process(child.pid)
         cpu_before = _cpu_seconds(process)
-        quiet = 0.0
+        quiet = worked = 0.0
+        frames = told = 0
         checked = float("-inf")
         while True:
             asked = time.monotonic()
             ready, _, _ = select.select([pipe], [], [], POLL_SECONDS)
+            waited = time.monotonic() - asked
+            quiet, worked = quiet + waited, worked + waited
+            self._check_clock(0.0 if ready else quiet, worked, frames)
             if not ready:
-                quiet += time.monotonic() - asked
-                self._check(child, process, cpu_before, quiet)
+                self._check(process, cpu_before)
                 continue
             data = os.read(pipe, _PIPE_BYTES)
             if not data:
                 raise self._death(child)
             quiet = 0.0
             buffer += data
+            told += len(data)
             if asked - checked >= POLL_SECONDS:
                 checked = asked
-                self._check(child, process, cpu_before, quiet)
+                self._check(process, cpu_before)
+            self._check_output(told)
             try:
-                yield from unpack(buffer)
-            except (ValueError, KeyError, TypeError) as problem:
+                for event in unpack(buffer):
+                    frames = _frames_after(event, frames)
+                    yield event
+            except _NONSENSE as problem:
                 raise _Broken(ErrorKind.WORKER_DIED, f"the decoding process sent nonsense ({problem})") from None
 
-    def _check(
-        self, child: subprocess.Popen[bytes], process: psutil.Process | None, cpu_before: float, quiet: float
-    ) -> None:
+    def _check_clock(self, quiet: float, worked: float, frames: int) -> None:
         limits = self._limits
         if quiet > limits.stall_seconds:
             raise _Broken(
@@ -187,6 +183,24 @@ class DecodingProcess:
                 f"the decoder was silent for {limits.stall_seconds:g} s; "
                 f"raise {limits.owner}.stall_seconds if it is only slow",
             )
+        if worked > limits.wall_allowed(frames):
+            raise _Broken(
+                ErrorKind.TIMEOUT,
+                f"decoding took {worked:.0f} s for {frames:,} frames; "
+                f"raise {limits.owner}.wall_seconds or {limits.owner}.seconds_per_frame if it is only slow",
+            )
+
+    def _check_output(self, told: int) -> None:
+        limits = self._limits
+        if limits.output_mb is not None and told > limits.output_mb << 20:
+            raise _Broken(
+                ErrorKind.REFUSED,
+                f"its clips hold more than {limits.output_mb:,} MiB of keyframes and sound; "
+                f"raise {limits.owner}.output_mb",
+            )
+
+    def _check(self, process: psutil.Process | None, cpu_before: float) -> None:
+        limits = self._limits
         try:
             memory = process.memory_info().rss if process is not None else 0
             cpu = _cpu_seconds(process) - cpu_before
@@ -202,8 +216,7 @@ class DecodingProcess:
         if cpu > limits.cpu_seconds:
             raise _Broken(
                 ErrorKind.TIMEOUT,
-                f"decoding took {cpu:.0f} s of CPU time, limit {limits.cpu_seconds:g}; "
-                f"raise {limits.owner}.cpu_seconds",
+                _cpu_message(limits),
             )
 
     def _death(self, child: subprocess.Popen[bytes]) -> _Broken:
@@ -211,6 +224,8 @@ class DecodingProcess:
             code = child.wait(timeout=5)
         except subprocess.TimeoutExpired:
             return _Broken(ErrorKind.WORKER_DIED, "the decoding process closed its output")
+        if code == -getattr(signal, "SIGXCPU", 0):
+            return _Broken(ErrorKind.TIMEOUT, _cpu_message(self._limits))
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         said = self._last_words()
         return _Broken(ErrorKind.WORKER_DIED, f"the decoding process {how}{': ' + said if said else ''}")
@@ -228,6 +243,19 @@ class _Broken(Exception):
     def __init__(self, kind: ErrorKind, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+def _cpu_message(limits: Limits) -> str:
+    return f"decoding took over {limits.cpu_seconds:g} s of CPU time; raise {limits.owner}.cpu_seconds"
+
+
+def _frames_after(event: Event, frames: int) -> int:
+    """Frames that came out so far, as an event tells."""
+    if isinstance(event, Shown):
+        return frames + 1
+    if isinstance(event, Progress):
+        return max(frames, event.frames)
+    return max(frames, event.end) if isinstance(event, Clip) else frames
 
 
 def _environment() -> dict[str, str]:

@@ -16,8 +16,11 @@ from operators.video.motion import ClipMotion
 
 _HEAD = struct.Struct("<I")
 
-LARGEST = 1 << 30
-"""Bytes of a message at most; a longer one means a broken sender."""
+LARGEST = 1 << 29
+"""Bytes of a message's blobs at most; more means a broken sender. A clip of an hour has 120 MB of sound."""
+
+LARGEST_HEAD = 1 << 22
+"""Bytes of a message's JSON at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,14 +133,14 @@ def unpack(buffer: bytearray) -> Iterator[Event]:
         if len(buffer) < _HEAD.size:
             return
         (length,) = _HEAD.unpack_from(buffer)
-        if length > LARGEST:
+        if length > LARGEST_HEAD:
             raise ValueError(f"a message of {length} bytes")
         start = _HEAD.size + length
         if len(buffer) < start:
             return
         body = json.loads(bytes(buffer[_HEAD.size : start]))
         lengths = body.pop("blobs")
-        if sum(lengths) > LARGEST:
+        if sum(lengths) > LARGEST or min(lengths, default=0) < 0:
             raise ValueError(f"a message of {sum(lengths)} bytes")
         if len(buffer) < start + sum(lengths):
             return

@@ -23,6 +23,7 @@ from operators.video.clock import Clock
 from operators.video.cuts import CutFinder, make_detector
 from operators.video.events import Clip, Ended, Event, Opened, Progress, Sample
 from operators.video.keyframes import Candidate, Reservoir, choose, encode, frame_bytes
+from operators.video.limits import Limits
 from operators.video.motion import ClipMotion, MotionSampler, PairMotion, summarise
 from operators.video.packets import Packets
 from operators.video.shrink import Shrinker
@@ -64,18 +65,26 @@ class PassOptions:
     max_clip_seconds: float = 300.0
     keyframe_size: int = 1280
     keyframe_quality: int = 85
+    max_clips: int = 50_000
+    max_hours: float = 24.0
     samples_per_second: float = 0.0
     sample_size: int = 640
     sample_quality: int = 90
 
 
-def watch(path: Path, options: PassOptions, have: Mapping[int, tuple[int, int]] | None = None) -> Iterator[Event]:
+def watch(
+    path: Path,
+    options: PassOptions,
+    have: Mapping[int, tuple[int, int]] | None = None,
+    limits: Limits | None = None,
+) -> Iterator[Event]:
     """Everything about the video at `path`, with `Ended` always last; errors are told in it.
 
-    `have` names clips stored earlier, index → (first frame, end): they are counted but not told.
+    `have` names clips stored earlier, index → (first frame, end): they are counted but not told. Of `limits`
+    only those of pixels and streams are kept here; the others need somebody who looks on.
     """
     try:
-        with open_video(path) as video:
+        with open_video(path, limits) as video:
             yield from _Pass(video, options, have or {}).events()
     except RowFailure as problem:
         yield Ended(clips=0, frames=0, duration=None, kind=problem.kind, message=str(problem))
@@ -99,6 +108,8 @@ class _Pass:
         self._sound_misplaced = False
         self._frames = 0
         self._clips = 0
+        self._footage = 0.0
+        self._too_much: str | None = None
         self._stop: float | None = None
         self._samples: list[Sample] = []
         self._tick: int | None = None
@@ -114,7 +125,7 @@ class _Pass:
             if self._frames:
                 yield from self._finish()
             elif failure is None:
-                failure = RowFailure(ErrorKind.NO_VIDEO, "the video stream holds no frame that decodes")
+                failure = RowFailure(ErrorKind.NO_VIDEO, self._no_frame())
         except _SpanDiffers:
             yield self._ended(None, restart=True)
             return
@@ -127,6 +138,10 @@ class _Pass:
             text = "sound and picture lie too far apart in the file, so some sound is missing; remux the file"
             failure = RowFailure(ErrorKind.DECODE, text)
         yield self._ended(failure)
+
+    def _no_frame(self) -> str:
+        # A decoder that refuses a picture for its size does not say so.
+        return f"the video stream holds no frame that decodes, or only frames over {self._options.owner}.max_pixels"
 
     def _ended(self, failure: RowFailure | None, *, restart: bool = False) -> Ended:
         return Ended(
@@ -188,6 +203,8 @@ class _Pass:
         return self._time if self._frames else 0.0
 
     def _see(self, frame: VideoFrame) -> None:
+        if self._too_much is not None:
+            raise RowFailure(ErrorKind.REFUSED, self._too_much)
         held = self._clock.frame_seconds
         ticks = self._clock.tick(frame)
         position, time = self._frames, self._clock.seconds(ticks)
@@ -247,6 +264,8 @@ class _Pass:
     def _close(self, end: int, stop: float, next_start: float | None = None) -> None:
         """End the running clip before frame `end`, at `stop` seconds; the next starts there or at `next_start`."""
         first, start, index = self._clip_first, self._clip_start, self._clips
+        self._footage += stop - start
+        self._weigh(index + 1)
         candidates = self._reservoir.split(end)
         inside = [pair for pair in self._pairs if first <= pair.position < end - 1]
         self._pairs = [pair for pair in self._pairs if pair.position >= end]
@@ -277,6 +296,14 @@ class _Pass:
                 samples=tuple(samples),
             )
         )
+
+    def _weigh(self, clips: int) -> None:
+        """Note when there are clips or footage enough, after which no further frame is looked at."""
+        options = self._options
+        if clips >= options.max_clips:
+            self._too_much = f"more than {options.max_clips:,} clips; raise {options.owner}.max_clips"
+        elif self._footage >= 3600 * options.max_hours:
+            self._too_much = f"longer than {options.max_hours:g} hours; raise {options.owner}.max_hours"
 
     def _as_displayed(self, motion: ClipMotion) -> ClipMotion:
         if motion.pan_x is None or motion.pan_y is None:

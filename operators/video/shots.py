@@ -12,8 +12,9 @@ from operators import contract
 from operators.columns import select
 from operators.contract import Media, OpenMedia, Operator, Resources, Row, row_error
 from operators.errors import ErrorKind, RowError, RowFailure
-from operators.video.decoding import DecodingProcess, Limits
+from operators.video.decoding import DecodingProcess
 from operators.video.events import Clip, Ended, Event, Opened, Progress
+from operators.video.limits import Limits, LimitSettings
 from operators.video.local_media import open_local
 from operators.video.one_pass import PassOptions, watch
 
@@ -44,7 +45,7 @@ class SplitShots(Operator):
     )  # fmt: skip
     resources = Resources(cpus=1.0, memory_mb=900)
 
-    class Settings(contract.Settings):
+    class Settings(LimitSettings):
         """Settings of the pass and the limits of the decoding process."""
 
         detector: Literal["content", "adaptive", "hash"] = Field(
@@ -57,9 +58,11 @@ class SplitShots(Operator):
         max_clip_seconds: float = Field(300.0, ge=10, le=3600, description="longer shots are cut at this length")
         keyframe_size: int = Field(1280, ge=64, le=4096, description="longer side of keyframes at most, in pixels")
         keyframe_quality: int = Field(85, ge=30, le=100, description="JPEG quality of keyframes")
-        stall_seconds: float = Field(120.0, gt=0, description="a decoder silent for this long is killed")
-        cpu_seconds: float = Field(14400.0, gt=0, description="CPU time that decoding one video may take")
-        memory_mb: int = Field(1500, ge=200, description="memory in MiB that the decoding process may hold")
+        max_clips: int = Field(default=50_000, ge=1, description="clips of a video; what comes after them is refused")
+        max_hours: float = Field(
+            default=24.0, gt=0, description="hours of footage of a video; what comes after is refused"
+        )
+        output_mb: int = Field(default=16_384, ge=1, description="MiB of keyframes and sound that one video may yield")
 
     def __init__(
         self, settings: contract.Settings | None = None, *, open_media: OpenMedia | None = None, isolate: bool = True

@@ -17,6 +17,10 @@ DRIFT = SAMPLE_RATE * 3 // 100
 """Samples (30 ms) by which a frame may stray from where the last one ended before it counts as a gap."""
 
 
+LOWEST_RATE = 1000
+"""Samples per second at least (speech codecs have 8,000); at 1 Hz every byte would become 32 kB."""
+
+
 class SoundTrack:
     """Collects decoded audio frames and hands out spans of int16 samples.
 
@@ -38,8 +42,8 @@ class SoundTrack:
 
     def feed(self, frame: AudioFrame) -> None:
         """Add a decoded frame. Raises what PyAV raises for a format that it cannot resample."""
-        if not frame.sample_rate:
-            raise ValueError("sound without a sample rate")
+        if frame.sample_rate < LOWEST_RATE:
+            raise ValueError(f"sound with a sample rate of {frame.sample_rate} Hz")
         form = (frame.format.name, frame.layout.name, frame.sample_rate)
         start = None
         if frame.pts is not None and frame.time_base is not None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from operators.errors import ErrorKind, RowFailure
 from operators.video.clock import Clock
 from operators.video.events import Ended, Event, Progress, Shown
+from operators.video.limits import Limits
 from operators.video.packets import Packets
 from operators.video.stream import OpenVideo, geometry, open_video
 
@@ -71,16 +72,16 @@ class SpanOptions:
         return max(1, round((self.stop - self.start) * self.fps))
 
 
-def show(path: Path, options: SpanOptions) -> Iterator[Event]:
+def show(path: Path, options: SpanOptions, limits: Limits | None = None) -> Iterator[Event]:
     """`Shown` for every tick k = 0 … count - 1 in order, with `Ended` always last; errors are told in it.
 
-    Tick k shows the frame on display at start + k / fps.
+    Tick k shows the frame on display at start + k / fps. Of `limits`, as `one_pass.watch`.
     """
     shown = 0
     try:
         for seek in (True, False):
             try:
-                with open_video(path) as video:
+                with open_video(path, limits) as video:
                     for event in _Span(video, options).events(seek):
                         shown += isinstance(event, Shown)
                         yield event

@@ -22,6 +22,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from operators.errors import ErrorKind, RowFailure
+from operators.video.limits import Limits
 
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,mxf,gxf,wtv,rm,nut,"
@@ -30,6 +31,7 @@ FORMATS = (
 """FFmpeg demuxers that may be used. Others open files or addresses that their text names, or are pictures."""
 
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+"""Of FFmpeg, for every file. References to other files in MOV are not followed by default (`enable_drefs`)."""
 
 FPS_RANGE = (Fraction(1, 1000), Fraction(1000))
 """Frame rates outside this range are taken for a damaged header; `UNKNOWN_FPS` is used instead."""
@@ -80,25 +82,34 @@ class OpenVideo:
 
 
 @contextmanager
-def open_video(path: Path) -> Iterator[OpenVideo]:
-    """Open `path` for one pass, single-threaded. Raises `RowFailure`: unreadable, no_video."""
-    container = _open(path)
+def open_video(path: Path, limits: Limits | None = None) -> Iterator[OpenVideo]:
+    """Open `path` for one pass, single-threaded. Raises `RowFailure`: unreadable, no_video, refused (by `limits`)."""
+    limits = limits or Limits()
+    container = _open(path, limits)
     try:
+        if len(container.streams) > limits.max_streams:
+            text = f"more than {limits.max_streams} streams in it; raise {limits.owner}.max_streams"
+            raise RowFailure(ErrorKind.REFUSED, text)
         video = _best_video(container)
         if video is None:
             kinds = sorted({stream.type for stream in container.streams})
             found = f"only {' and '.join(kinds)}" if kinds else "nor any other"
             raise RowFailure(ErrorKind.NO_VIDEO, f"no video stream in it, {found}; leave it out of the input")
+        _check_size(*_size(path, video), limits)
+        # The decoder refuses larger pictures in mid-stream before it takes memory for them.
+        video.codec_context.options = {"max_pixels": str(limits.max_pixels)}
         audio = container.streams.best("audio", related=video)
-        for stream in container.streams:
-            if stream is video or stream is audio:
+        if not isinstance(audio, AudioStream) or audio.codec_context is None:
+            audio = None  # there is none, or no decoder for it
+        for stream in (video, audio):
+            if stream is not None:
                 # AUTO and FRAME threads can hang when decoding stops early, and occupy more than one CPU.
                 stream.codec_context.thread_type = "NONE"
                 stream.codec_context.thread_count = 1
         yield OpenVideo(
             container=container,
             video=video,
-            audio=audio if isinstance(audio, AudioStream) else None,
+            audio=audio,
             origin=_origin(container),
             fps=_rate(video),
             duration=_duration(container, video),
@@ -108,7 +119,33 @@ def open_video(path: Path) -> Iterator[OpenVideo]:
         container.close()
 
 
-def _open(path: Path) -> InputContainer:
+def _size(path: Path, video: VideoStream) -> tuple[int, int]:
+    """Width and height that the header tells."""
+    size = video.codec_context.width, video.codec_context.height
+    if min(size) > 0:
+        return size
+    # FFmpeg forgets a size that is over its bound; here it keeps it, and decodes no frame.
+    options = {**OPTIONS, "skip_frame": "all"}
+    try:
+        with av.open(_place(path), options=options, metadata_errors="replace") as container:
+            context = container.streams[video.index].codec_context
+            return getattr(context, "width", 0), getattr(context, "height", 0)
+    except (FFmpegError, ValueError, OSError, MemoryError, IndexError):
+        return size
+
+
+def _place(path: Path) -> str:
+    return f"file:{path.absolute()}"
+
+
+def _check_size(width: int, height: int, limits: Limits) -> None:
+    """Raises `RowFailure` (refused) where a picture of so many pixels is over the limit."""
+    if width * height > limits.max_pixels:
+        text = f"pictures of {width}×{height} pixels, over the limit of {limits.max_pixels:,}"
+        raise RowFailure(ErrorKind.REFUSED, f"{text}; raise {limits.owner}.max_pixels")
+
+
+def _open(path: Path, limits: Limits) -> InputContainer:
     if path.is_dir():
         raise RowFailure(ErrorKind.UNREADABLE, "is a directory, not a media file; name the files in it")
     try:
@@ -123,9 +160,11 @@ def _open(path: Path) -> InputContainer:
     if empty:
         raise RowFailure(ErrorKind.UNREADABLE, "the file is empty; fetch it again")
     try:
-        return av.open(f"file:{path.absolute()}", options=OPTIONS, metadata_errors="replace")
+        bounds = {"max_streams": str(limits.max_streams + 1), "max_pixels": str(limits.max_pixels)}
+        return av.open(_place(path), options={**OPTIONS, **bounds}, metadata_errors="replace")
     except MemoryError:
-        raise RowFailure(ErrorKind.UNREADABLE, "its header names absurd sizes: damaged; fetch it again") from None
+        text = f"its header names absurd sizes, or more than {limits.max_streams} streams"
+        raise RowFailure(ErrorKind.UNREADABLE, f"{text}: damaged; fetch it again") from None
     except EndOfStream:
         raise RowFailure(ErrorKind.NO_VIDEO, "the file ends after its header: it holds no frame") from None
     except (FFmpegError, ValueError, OSError) as problem:

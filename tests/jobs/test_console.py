@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -42,6 +44,13 @@ def raising(problem: BaseException):
 def test_errors_become_exit_codes_without_tracebacks(capsys, problem, code, said):
     assert ending(raising(problem)) == code
     assert capsys.readouterr() == ("", said)
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    assert ending(lambda options: os.kill(os.getpid(), signal.SIGTERM) or 0) == 143
+    assert capsys.readouterr() == ("", "\nStopped.\n")
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_debug_shows_where_an_error_was_raised(capsys):

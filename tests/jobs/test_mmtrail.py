@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
+from jobs.command import SUBMITTED
 from jobs.mmtrail import MMTRAIL, lite, main
 from operators.errors import LeaseLost, RunMismatch
 from pipeline.packing import shares
@@ -49,6 +51,22 @@ def shell(*argv: str) -> tuple[subprocess.CompletedProcess[str], float]:
         [sys.executable, "-W", "error", "-m", "jobs.mmtrail", *argv], capture_output=True, text=True, timeout=120
     )
     return done, time.monotonic() - began
+
+
+def test_a_submitted_job_refuses_a_folder_that_ray_throws_away(monkeypatch, tmp_path, capsys):
+    """Ray's job server sets the variable, and `ray job submit` starts the driver in a copy of the folder."""
+    assert SUBMITTED == RAY_JOB_CONFIG_JSON_ENV_VAR
+    monkeypatch.setenv(SUBMITTED, "{}")
+    monkeypatch.chdir(tmp_path)
+    Path("films.csv").write_text("uri\n")
+    recorder = Recorder()
+    assert main(["--input", "films.csv", "--output", str(tmp_path / "out")], recorder) == 0
+    assert main(["--input", "s3://bucket/in", "--output", "s3://bucket/out"], recorder) == 0
+    capsys.readouterr()
+    for argv in (["--input", "films.csv", "--output", "out"], ["--input", "in", "--output", "s3://bucket/out"]):
+        assert main(argv, recorder) == 2
+        assert "a submitted job works in a copy of your folder" in capsys.readouterr().err
+    assert len(recorder.runs) == 2
 
 
 def test_the_chain_reads_like_the_figure():

@@ -88,3 +88,13 @@ def test_what_can_be_done_next_is_a_command_that_can_be_pasted():
     lines = summary_lines(summary, ("clip_id",), {"watch it": "python -m jobs.gesx --output {output} --preview 5"})
     assert "  watch it       python -m jobs.gesx --output 'my out' --preview 5" in lines
     assert any('to_table(["clip_id"])' in line for line in lines)
+
+
+def test_parked_partitions_are_named_with_the_reason_and_the_way_out():
+    parked = {partition: f"clips/{partition:05d}/x.parquet is damaged" for partition in range(3, 16)}
+    lines = summary_lines(Summary(progress=PROGRESS, output="out", uncommitted=(1, *parked), parked=parked), SHOWN, {})
+    text = "\n".join(lines)
+    assert "PARKED   partition 3 failed too often: clips/00003/x.parquet is damaged" in text
+    assert "and 3 partitions more. Mend the cause" in text
+    assert "--retry-failed" in text
+    assert "1 partitions could not be committed: 1" in text

@@ -1,6 +1,6 @@
 """Small chains over real video for tests that run the engine, and a command that runs one.
 
-python -m tests.pipeline.run_chain INPUT OUTPUT [--pause SECONDS] [--term SECONDS]
+python -m tests.pipeline.run_chain INPUT OUTPUT [--pause SECONDS] [--term SECONDS] [--append]
 """
 
 from __future__ import annotations
@@ -46,13 +46,27 @@ class Namer(ClipOperator):
         halts: str = Field(
             "", description="clip ids with this in them find the engine down, while `unless` is missing"
         )
+        hangs: str = Field("", description="clip ids with this in them take for ever")
+        spins: float = Field(0.0, description="seconds that a clip keeps a CPU busy")
+        stillborn: str = Field("", description="how the process ends before its first clip: 'dies' or 'raises'")
         unless: str = Field("", description="path of a file")
+
+    def setup(self) -> None:
+        if self.settings.stillborn == "dies":
+            os._exit(11)
+        if self.settings.stillborn == "raises":
+            raise ValueError("the model is torn")
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
         results = []
         for clip in clips:
             time.sleep(self.settings.pause)
             name = clip["clip_id"]
+            end = time.monotonic() + self.settings.spins
+            while time.monotonic() < end:
+                pass
+            while self.settings.hangs and self.settings.hangs in name:
+                time.sleep(1.0)
             if self.settings.dies and self.settings.dies in name:
                 os._exit(11)
             if self.settings.fails and self.settings.fails in name and not Path(self.settings.unless).exists():
@@ -128,6 +142,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--pause", type=float, default=0.0)
     parser.add_argument("--term", type=float, default=30.0)
     parser.add_argument("--take-over", action="store_true")
+    parser.add_argument("--append", action="store_true")
     given = parser.parse_args(argv)
     run = small_run(
         given.input,
@@ -135,6 +150,7 @@ def main(argv: Sequence[str]) -> int:
         chain(pause=given.pause),
         lease_term=given.term,
         take_over=given.take_over,
+        append=given.append,
         cpus=2,
     )
     summary = execute(run)

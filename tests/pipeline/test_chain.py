@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from operators.contract import Operator, Resources
 from operators.errors import ChainError, ConfigurationError
-from pipeline.chain import Stage, check, compose, fingerprint, lineages, pool_sizes
+from pipeline.chain import check, compose, fingerprint, lineages
 from tests.pipeline.small_chain import Tell, chain, made_operator
 
 
@@ -125,40 +123,3 @@ def test_only_a_stage_of_one_operator_works_on_several_batches_at_once():
     threaded = _with("g", gpus=0.5, concurrency=4)
     assert [stage.concurrency for stage in compose([_with("a"), threaded])] == [1, 4, 1]
     assert [stage.concurrency for stage in compose([_with("a"), _with("t", concurrency=4)])] == [1]
-
-
-def _stage(cpus: float, gpus: float = 0, actors: tuple[int, int | None] = (1, None)) -> Stage:
-    return Stage(operators=(), cpus=cpus, gpus=gpus, memory_mb=0, batch=1, actors=actors)
-
-
-@pytest.mark.parametrize(
-    ("stages", "cpus", "gpus", "sizes"),
-    [
-        ([_stage(1)], 8, 0, [8]),
-        ([_stage(1, actors=(1, 3))], 8, 0, [3]),
-        ([_stage(1), _stage(1, 1, (2, 4)), _stage(0.25)], 8, 2, [5, 2, 1]),
-        ([_stage(0.1)], 0.3, 0, [3]),
-        ([_stage(2, 1)], 16, 2, [2]),
-        ([_stage(1), _stage(1)], 2, 0, [1, 1]),
-    ],
-)
-def test_the_first_stage_takes_what_the_others_leave(stages: list[Stage], cpus: float, gpus: float, sizes: list[int]):
-    assert pool_sizes(stages, cpus, gpus) == sizes
-    assert math.fsum(n * stage.cpus for n, stage in zip(sizes, stages, strict=True)) <= cpus + 1e-9
-
-
-def test_memory_bounds_the_pools_too():
-    stages = compose([_with("a", memory_mb=900), _with("g", gpus=1, memory_mb=4000)])
-    assert pool_sizes(stages, 16, 1, memory_mb=8000) == [4, 1, 1]
-    with pytest.raises(ChainError, match=r"needs 4900 MiB of memory at least: 1 × 900 \(a\) \+ 1 × 4000 \(g\)"):
-        pool_sizes(stages, 16, 1, memory_mb=4800)
-
-
-def test_a_chain_that_does_not_fit_the_cluster_is_refused_with_the_arithmetic():
-    stages = compose([_with("a"), _with("g", gpus=1, cpus=2, actors=(2, None))])
-    with pytest.raises(
-        ChainError, match=r"needs 5\.25 CPUs at least: 1 × 1 \(a\) \+ 2 × 2 \(g\) \+ 1 × 0\.25 \(write\)"
-    ):
-        pool_sizes(stages, 4, 8)
-    with pytest.raises(ChainError, match=r"needs 2 GPUs at least: .*2 × 1 \(g\).*; the cluster has 1"):
-        pool_sizes(stages, 16, 1)

@@ -143,10 +143,3 @@ def test_an_input_without_videos_leaves_no_record(tmp_path: Path):
     with pytest.raises(ConfigurationError, match="no video"):
         open_run(run, open_store(run.output))
     assert read_run(open_store(run.output)) is None
-
-
-def test_local_videos_must_not_leave_an_input_folder(tmp_path: Path, videos: Path):
-    assert a_run(videos, tmp_path / "out", chain()).root() == str(videos.resolve())
-    (tmp_path / "list.csv").write_text("uri\na.mp4\n")
-    assert a_run(tmp_path / "list.csv", tmp_path / "out", chain()).root() is None
-    assert a_run(Path("s3://bucket"), tmp_path / "out", chain()).root() is None

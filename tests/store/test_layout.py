@@ -20,6 +20,8 @@ def test_the_keys_of_the_design() -> None:
     assert layout.failed_key(17, "a-1") == "failed/00017/a-1.parquet"
     assert layout.verdicts_key(17, "a-1") == "verdicts/00017/a-1.parquet"
     assert layout.attempt_key(17, "v-3") == "attempts/00017/v-3.json"
+    assert layout.append_key(1) == "appended/00001.json"
+    assert layout.parked_key(17) == "parked/00017.json"
     assert layout.marker_key(17, 2) == "commits/00017/000002.json"
     assert layout.partition_prefix("clips", 17) == "clips/00017/"
     assert (layout.RUN, layout.LEASE, layout.SUCCESS) == ("run.json", "lease.json", "_SUCCESS")
@@ -37,6 +39,8 @@ def test_other_keys_parse_back(partition: int, generation: int, name: str) -> No
     assert layout.parse_marker_key(layout.marker_key(partition, generation)) == (partition, generation)
     assert layout.parse_manifest_key(layout.manifest_key(partition)) == partition
     assert layout.parse_attempt_key(layout.attempt_key(partition, name)) == (partition, name)
+    assert layout.parse_append_key(layout.append_key(partition)) == partition
+    assert layout.parse_parked_key(layout.parked_key(partition)) == partition
 
 
 @settings(deadline=None)

@@ -7,10 +7,20 @@ from typing import Any
 
 import pytest
 
-from operators.errors import RunMismatch, StorageError
+from operators.errors import LeaseLost, RunMismatch, StorageError
 from store.layout import RUN
 from store.local import LocalStore
-from store.run_record import OperatorRecord, RunRecord, create_run, differences, package_version, read_run
+from store.run_record import (
+    Append,
+    OperatorRecord,
+    RunRecord,
+    create_append,
+    create_run,
+    differences,
+    package_version,
+    read_run,
+    span_of,
+)
 
 
 def operator(name: str, fingerprint: str = "1") -> OperatorRecord:
@@ -105,3 +115,47 @@ def test_secrets_are_not_written(tmp_path: Path) -> None:
 
 def test_the_version_is_a_word() -> None:
     assert package_version()
+
+
+def an_append(first: int, n_videos: int, **changes: Any) -> Append:
+    facts = {"input": "more/", "first_partition": first, "n_partitions": -(-n_videos // 64), "n_videos": n_videos}
+    return Append.model_validate({**facts, "created": "2026-11-25T10:00:00+00:00", "nonce": "n", **changes})
+
+
+def test_a_run_grows_by_records_of_their_own(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    create_run(store, record())
+    before = (tmp_path / RUN).read_bytes()
+    grown = create_append(store, record(), an_append(3, 70, limit=70))
+    grown = create_append(store, grown, an_append(5, 1, input="s3://u:p@bucket/x?token=y"))
+    assert read_run(store) == grown
+    assert (tmp_path / RUN).read_bytes() == before
+    assert (grown.n_partitions, grown.n_videos) == (6, 201)
+    assert grown.inputs == (("videos/", None), ("more/", 70), ("s3://bucket/x", None))
+    assert [grown.videos_in(partition) for partition in range(6)] == [64, 64, 2, 64, 6, 1]
+    assert (span_of(3, 2), span_of(5, 1)) == ("partitions 3–4", "partition 5")
+
+
+def test_two_appends_at_once_are_one_too_many(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    create_run(store, record())
+    create_append(store, record(), an_append(3, 70))
+    with pytest.raises(LeaseLost, match="by another run at the same time"):
+        create_append(store, record(), an_append(3, 70, nonce="m"))
+
+
+@pytest.mark.parametrize("first", [2, 4])
+def test_an_append_that_does_not_follow_is_refused(tmp_path: Path, first: int) -> None:
+    store = LocalStore(tmp_path)
+    create_run(store, record())
+    create_append(store, record(), an_append(first, 70))
+    with pytest.raises(StorageError, match=rf"appended/00001\.json does not follow.*at partition {first} of 3"):
+        read_run(store)
+
+
+def test_a_damaged_append_is_named(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    create_run(store, record())
+    store.put("appended/00001.json", b"{}")
+    with pytest.raises(StorageError, match=r"appended/00001\.json cannot be read: input"):
+        read_run(store)

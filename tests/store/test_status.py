@@ -19,9 +19,11 @@ from store.layout import LEASE, attempt_key, clips_key, marker_key, shard_key
 from store.lease import Lease
 from store.local import LocalStore
 from store.markers import Marker, write_success
-from store.run_record import create_run
+from store.parking import PartitionFailures, write_failures
+from store.run_record import Append, create_append, create_run
 from store.status import covered, scan
 from store.threads import in_threads
+from store.verify import verify
 from tests.store.committed import commit, run_record, small_run
 
 
@@ -177,8 +179,8 @@ def test_few_listings_on_s3(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> 
     status = scan(store)
     assert status.partitions == {"done": partitions, "running": 0, "failed": 1, "pending": 0}
     lists = sum(count for operation, count in calls.items() if operation.startswith("ListObjects"))
-    assert lists == 2 + 5  # two pages of markers; the folders of four kinds of shards and of attempts
-    assert calls["GetObject"] <= partitions + 2  # the markers, the run and the lease
+    assert lists == 2 + 7  # two pages of markers; appends, parked, folders of four kinds of shards and of attempts
+    assert calls["GetObject"] <= partitions + 3  # the markers, the run, the lease and _SUCCESS
 
 
 @settings(deadline=None)
@@ -186,3 +188,36 @@ def test_few_listings_on_s3(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_active_time_is_the_union_of_spans(spans: list[tuple[int, int]]) -> None:
     inside = {second for start, end in spans for second in range(start, end)}
     assert covered([(float(start), float(end)) for start, end in spans]) == len(inside)
+
+
+def test_a_grown_run_is_complete_when_all_of_it_is_committed(store: LocalStore):
+    record = run_record(1, 1)
+    create_run(store, record)
+    commit(store, 0, {"a": ["hq"]})
+    write_success(store, {0: 1})
+    assert scan(store).complete
+    facts = {"input": "more/", "first_partition": 1, "n_partitions": 1, "n_videos": 2, "created": "now", "nonce": "n"}
+    create_append(store, record, Append.model_validate(facts))
+    status = scan(store)
+    assert (status.complete, status.n_partitions, status.n_videos, status.videos["pending"]) == (False, 2, 3, 2)
+    assert list(verify(store)) == []  # what was complete before it grew is whole
+    commit(store, 1, {"b": ["hq"], "c": []})
+    write_success(store, {0: 1, 1: 1})
+    assert scan(store).complete
+    assert list(verify(store)) == []
+    write_success(store, {})
+    assert [finding.problem for finding in verify(store)] == ["names 0 of 2 partitions"]
+    store.put("_SUCCESS", b"{torn")
+    assert not scan(store).complete
+
+
+def test_parked_partitions_are_failed_ones_with_a_reason(store: LocalStore):
+    create_run(store, run_record(4, 4))
+    commit(store, 0, {"a": ["hq"]})
+    for partition, failures in ((0, 3), (1, 3), (2, 1)):
+        record = PartitionFailures(partition=partition, failures=failures, reason="damaged", epoch=1)
+        write_failures(store, record)
+    status = scan(store)
+    assert [failed.partition for failed in status.parked] == [1]
+    assert status.partitions == {"done": 1, "running": 0, "failed": 1, "pending": 2}
+    assert status.as_dict()["parked"] == [{"partition": 1, "failures": 3, "reason": "damaged"}]

@@ -6,19 +6,16 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from operators.contract import Settings, tuning
+from operators.contract import tuning
 from operators.models.operator import ModelSettings, Precision
 from operators.pose.meshes.network_outputs import PARTS, Form
+from operators.video.limits import LimitSettings
 
 Colour = tuple[float, float, float]
 
 
-class DecodingSettings(Settings):
+class DecodingSettings(LimitSettings):
     """Limits of a process that decodes one clip."""
-
-    stall_seconds: float = Field(default=120.0, gt=0, description="a decoder silent for this long is killed")
-    cpu_seconds: float = Field(default=14400.0, gt=0, description="CPU time that decoding one clip may take")
-    memory_mb: int = Field(default=1500, ge=200, description="memory in MiB that the decoding process may hold")
 
 
 class RegressorSettings(ModelSettings):

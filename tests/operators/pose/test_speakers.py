@@ -219,7 +219,7 @@ def test_rows_fit_the_declared_columns_and_name_their_author(speakers: SplitSpea
     )
     assert table.num_rows == 4 and table.schema.field("track_boxes").type == pa.list_(pa.list_(pa.float32(), 4))
     for column in ("face_share", "speaker_id", "of_score", "audio"):
-        assert clips[0]["provenance"][column] == f"speakers/1@{speakers.revision()}"
+        assert clips[0]["provenance"][column] == f"speakers/2@{speakers.revision()}"
     assert "speaker_id" not in clips[-1]["provenance"]
     check([SplitSpeakers()])
 
