@@ -165,6 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for nodes in map(int, options.nodes.split(",")):
         print(f"{nodes} nodes …", file=sys.stderr, flush=True)
         figures.append(measure(nodes, options, seconds))
+        print(table(figures)[-1], file=sys.stderr, flush=True)
     print(json.dumps(report(figures, seconds), indent=2) if options.json else "\n".join(table(figures)))
     return 0
 
