@@ -16,7 +16,7 @@ from store.objects import ObjectStore
 
 
 class Committer:
-    """Holds the ledgers of open partitions. At the commit of its partition a ledger is freed, `on_commit` told."""
+    """Holds the ledgers of open partitions. A ledger is freed at the commit, of which `on_commit` is told."""
 
     def __init__(
         self,
