@@ -78,15 +78,11 @@ class Timeline:
         """The state of things now."""
         import ray
 
-        kinds = Counter(
-            node["Labels"].get("ray.io/node-group", "")
-            for node in ray.nodes()
-            if node["Alive"] and "node:__internal_head__" not in node["Resources"]
-        )
+        roles = Counter(node["Labels"].get("rushes/role") for node in ray.nodes() if node["Alive"])
         told = self.progress
         return Moment(
             seconds=round(time.monotonic() - self._begun, 1),
-            nodes={kind: kinds[kind] for kind in KINDS},
+            nodes={name: roles[kind["labels"]["rushes/role"]] for name, kind in KINDS.items()},
             stages=dict(self.stages),
             videos=told.videos_done if told else 0,
             clips=told.clips_kept if told else 0,
@@ -146,6 +142,7 @@ def elastic(videos: int, until_full: bool, folder: Path) -> dict[str, Any]:
                 Run(job="elastic", input=str(source), output=str(output), chain=operators, partition_size=8), note
             )
             ran = time.monotonic() - begun
+            timeline.progress = summary.progress
             timeline.stages.clear()
             shrunk = _await_shrinking(timeline)
         finally:
@@ -216,7 +213,7 @@ def table(report: dict[str, Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the timeline; 1 where the cluster did not grow and shrink, or rows are wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--videos", type=int, default=120, help="videos of the run, two clips each (default: 120)")
+    parser.add_argument("--videos", type=int, default=64, help="videos of the run, two clips each (default: 64)")
     parser.add_argument("--until-full", action="store_true", help="hurry once the cluster was at its maximum")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     options = parser.parse_args(argv)

@@ -22,7 +22,7 @@ HURRY = 0.02
 class Pace(contract.Settings):
     """How long things take."""
 
-    seconds: float = Field(0.7, ge=0, description="seconds that a video or a clip takes")
+    seconds: float = Field(1.5, ge=0, description="seconds that a video or a clip takes")
     hurry: str = Field("", description="path of a file; once it exists nothing takes long any more")
 
     def take(self) -> None:

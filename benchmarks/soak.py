@@ -16,7 +16,6 @@ Only processes that this program started are killed.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import math
 import os
@@ -169,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with setting(kinds, folder, folder / "videos", options.seed, options.mean_seconds, options.patience) as scene:
             report = soak(scene, agenda(kinds, options.rounds, options.per_round, dice), _tell, 60 * options.minutes)
     if options.json:
-        print(json.dumps({**dataclasses.asdict(report), "skipped": skipped, **report.shares()}, indent=2))
+        print(json.dumps({**vars(report), "skipped": skipped, **report.shares()}, indent=2))
     else:
         print(report.table())
     return 0 if report.clean else 1

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from jobs.console import Parser, finish
+from jobs.report import add_prices
 from operators.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -195,13 +196,14 @@ def _process(job: Job, run: Run, options: argparse.Namespace, execute: Execute |
         print(*planned.lines(run.wishes.placement), *cluster_lines(planned, run), sep="\n")
         return 0
     from jobs.progress import open_display
+    from jobs.report import left_behind
     from jobs.summary import summary_lines
 
     if execute is None:
         from pipeline import run as engine
 
         execute = engine.execute
-    with open_display(sys.stderr) as display:
+    with left_behind(run.output, options.prices), open_display(sys.stderr) as display:
         summary = execute(run, display.update)
     print(*summary_lines(summary, job.shown, job.then), sep="\n")
     return summary.exit_code
@@ -270,6 +272,7 @@ def _parser(job: Job) -> Parser:
             "--preview", type=int, metavar="N", help="write N clips of --output as videos to look at, and stop"
         )
     machine = parser.add_argument_group("machine")
+    add_prices(machine)
     machine.add_argument("--cpus", metavar="N", help="CPUs to use on this machine (default: all)")
     machine.add_argument("--device", metavar="NAME", help="where models run: auto (default), cuda, mps or cpu")
     machine.add_argument("--address", metavar="RAY", help="Ray cluster to join (default: start one here)")

@@ -16,7 +16,7 @@ from store.objects import ObjectStore
 
 
 class Committer:
-    """Holds the ledgers of open partitions. A ledger is freed when its partition is committed, and `on_commit` told."""
+    """Holds the ledgers of open partitions. A ledger is freed at the commit, of which `on_commit` is told."""
 
     def __init__(
         self,
@@ -111,9 +111,10 @@ class Account:
     def add(self, work: Marker | Ledger) -> None:
         """Add a committed partition, or what is known of an open one."""
         if isinstance(work, Ledger):
-            self.videos.update(work.video_counts())
-            self.clips.update(work.clip_counts())
-            self.video_seconds += work.video_seconds()
+            counts = work.counts()
+            self.videos.update(counts.videos)
+            self.clips.update(counts.clips)
+            self.video_seconds += counts.seconds
             return
         self.videos.update(work.videos)
         self.clips.update(work.clips)

@@ -18,6 +18,7 @@ from pipeline.chain import Stage
 from pipeline.cluster import Capacity
 from pipeline.heartbeat import LOADING, Heart
 from pipeline.meter import Meter
+from pipeline.occupancy import Occupancy
 from pipeline.pools import Pool, pools
 from pipeline.receipt import Receipt
 from pipeline.source import Batch, VideoSource, from_row
@@ -48,7 +49,7 @@ class VideoStage:
     """Ray actor of the first stage."""
 
     def __init__(self, order: WorkOrder, stage: Stage, passes: pa.Schema | None) -> None:
-        self._order, self._stage, self._passes = order, stage, passes
+        self._order, self._stage, self._passes, self._occupancy = order, stage, passes, Occupancy()
         self._heart = Heart(order.session, order.beat_seconds, stage.name)
         with self._heart.at(LOADING):
             self._worker = VideoWorker(order, stage.operators)
@@ -56,7 +57,7 @@ class VideoStage:
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         for row in batch.to_pylist():
             task = from_row(row)
-            meter = Meter(self._stage.operators)
+            meter = Meter(self._stage.operators, self._occupancy, shared=self._stage.concurrency > 1)
             rows = self._heart.counted(_halting(self._worker.rows(task, meter), task.partition))
             with self._heart.at(f"video {task.video['video_id']}"):
                 yield from _output(self._order, self._passes, rows, meter, task.partition)
@@ -66,14 +67,14 @@ class ClipStage:
     """Ray actor of a later stage."""
 
     def __init__(self, order: WorkOrder, stage: Stage, passes: pa.Schema | None) -> None:
-        self._order, self._stage, self._passes = order, stage, passes
+        self._order, self._stage, self._passes, self._occupancy = order, stage, passes, Occupancy()
         self._heart = Heart(order.session, order.beat_seconds, stage.name)
         with self._heart.at(LOADING):
             self._worker = ClipWorker(stage.operators)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         for partition, group in groupby(from_block(batch), key=itemgetter("partition")):
-            meter = Meter(self._stage.operators)
+            meter = Meter(self._stage.operators, self._occupancy, shared=self._stage.concurrency > 1)
             rows = list(group)
             with self._heart.at(_named(rows)):
                 rows = self._heart.counted(_halting(self._worker.rows(rows, meter), partition))

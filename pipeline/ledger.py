@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from pipeline.meter import added
 from pipeline.receipt import VIDEO_LEVEL, ClipLine, Contents, Outcome, Receipt, VideoLine
@@ -23,6 +23,14 @@ CLIP_STATES: tuple[ClipState, ...] = get_args(ClipState)
 STATUS_RANK = {"done": 2, "partial": 1, "failed": 0}
 Place = tuple[str, int]
 """A shard's key and a row number in it."""
+
+
+class Counts(NamedTuple):
+    """Videos by status, clips by state, and seconds of footage that a ledger accounts for."""
+
+    videos: Mapping[VideoStatus, int]
+    clips: Mapping[ClipState, int]
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -67,6 +75,7 @@ class Ledger:
         self._tallies: dict[str, Mapping[str, OperatorTally]] = {}
         self._outcomes: dict[Outcome, Outcome] = {}
         self._missing = set(self.videos)
+        self._counts: Counts | None = None
 
     def add_receipt(self, receipt: Receipt) -> None:
         """Take in a receipt; shards that are known already change nothing."""
@@ -84,6 +93,7 @@ class Ledger:
         key = contents.entry.key
         if key in self._entries:
             return
+        self._counts = None
         self._entries[key] = contents.entry
         self._excluded[key] = set(contents.entry.exclude)
         touched: set[str] = set()
@@ -122,6 +132,7 @@ class Ledger:
 
         What came stays; another record may then say where the video ends.
         """
+        self._counts = None
         state = self.videos[video_id]
         if state.record_place is not None:
             self._exclude(state.record_place)
@@ -138,6 +149,7 @@ class Ledger:
 
     def shards(self) -> tuple[ShardEntry, ...]:
         """The shards that hold at least one row that counts, with the rows to skip."""
+        self._counts = None
         for state in self.videos.values():
             if state.record is not None:
                 self._exclude_beyond(state, state.record)
@@ -146,6 +158,12 @@ class Ledger:
             for key, entry in sorted(self._entries.items())
             if len(self._excluded[key]) < entry.rows
         )
+
+    def counts(self) -> Counts:
+        """What is accounted for so far. Counted anew only after a change: it is asked for twice a second."""
+        if self._counts is None:
+            self._counts = Counts(self.video_counts(), self.clip_counts(), self.video_seconds())
+        return self._counts
 
     def video_counts(self) -> dict[VideoStatus, int]:
         """Videos by status; the sum is the partition's size once complete."""

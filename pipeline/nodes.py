@@ -64,11 +64,20 @@ class Limits:
 
         Where fewer are allowed in all than of all types together, the types take turns.
         """
-        have = Counter(node.kind for node in present if not node.head)
+        have = Counter(self._kind_of(node) for node in present if not node.head)
         room = max(0, min(MOST_NODES, self.workers) - sum(not node.head for node in present))
         rows = [itertools.repeat(node, max(0, most - have[node.kind])) for node, most in self.kinds]
         turns = (node for turn in itertools.zip_longest(*rows) for node in turn if node is not None)
         return (*present, *itertools.islice(turns, room))
+
+    def _kind_of(self, node: Node) -> str:
+        """The type of a node that is there; where it carries none, the one that looks like it."""
+        alike = (kind.kind for kind, _ in self.kinds if (kind.cpus, kind.gpus, kind.role) == _looks(node))
+        return node.kind or next(alike, "")
+
+
+def _looks(node: Node) -> tuple[float, float, str]:
+    return node.cpus, node.gpus, node.role
 
 
 def present_nodes() -> tuple[Node, ...]:

@@ -74,16 +74,21 @@ class Parking:
 
     def _hits_all(self, problem: Exception) -> bool:
         """Whether the storage as a whole is to blame."""
-        cause: BaseException | None = problem
-        while cause is not None:
-            if isinstance(cause, OSError) and cause.errno in FULL:
-                return True
-            cause = cause.__cause__ or cause.__context__
+        if any(isinstance(cause, OSError) and cause.errno in FULL for cause in _causes(problem)):
+            return True
         try:
             self._store.probe()
             return self._store.head(RUN) is None  # the output was removed
         except (RushesError, OSError):
             return True
+
+
+def _causes(problem: BaseException) -> list[BaseException]:
+    """An exception and those that led to it."""
+    causes = [problem]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
+        causes.append(cause)
+    return causes
 
 
 def _words(problem: Exception) -> str:

@@ -15,12 +15,12 @@ from pipeline.salvage import committed, salvage
 from pipeline.source import Batch
 from pipeline.voice import Voice
 from pipeline.worker import WorkOrder
-from store.layout import SHARD_KINDS, parse_attempt_key, parse_shard_key
 from store.lease import Lease
 from store.markers import Marker, read_markers
 from store.objects import ObjectStore
 from store.run_record import RunRecord
 from store.shards import read_shard
+from store.status import begun_partitions
 
 
 class Pending:
@@ -56,7 +56,7 @@ class Pending:
         self.stay_parked = [p for p in wanted if p in self.parking.parked]
         self.partitions = [p for p in wanted if p not in self.parking.parked]
         some_done = len(wanted) < record.n_partitions or bool(markers)
-        self._begun = self._found() if some_done or lease.epoch > 1 else set()
+        self._begun = begun_partitions(store) if some_done or lease.epoch > 1 else set()
         self._unopened = {*self._redo, *self._begun} & set(self.partitions)
 
     @property
@@ -178,16 +178,6 @@ class Pending:
             else:
                 taken = salvage(self._store, ledger, self._order.footer)
         return taken
-
-    def _found(self) -> set[int]:
-        """Partitions of which storage holds shards or attempts."""
-        found = set()
-        for kind in (*SHARD_KINDS, "attempts"):
-            for info in self._store.list(f"{kind}/"):
-                parts = parse_shard_key(info.key) or parse_attempt_key(info.key)
-                if parts is not None:
-                    found.add(parts.partition)
-        return found
 
 
 def batch_of(

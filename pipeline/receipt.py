@@ -154,10 +154,14 @@ def describe(entry: ShardEntry, rows: Sequence[Row], takes: Mapping[str, int]) -
     return Contents(entry=entry, clips=tuple(_clip_line(row) for row in rows), takes=takes)
 
 
+def described(kind: str) -> tuple[str, ...]:
+    """The columns of a shard that its contents are told from."""
+    return DESCRIBED_VIDEO if kind == "videos" else DESCRIBED_CLIP
+
+
 def describe_table(entry: ShardEntry, table: pa.Table, takes: Mapping[str, int]) -> Contents:
     """`describe` for a shard that was read back."""
-    wanted = DESCRIBED_VIDEO if entry.kind == "videos" else DESCRIBED_CLIP
-    return describe(entry, table.select(list(wanted)).to_pylist(), takes)
+    return describe(entry, table.select(list(described(entry.kind))).to_pylist(), takes)
 
 
 def outcome_of(row: Row) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
+from time import time
 
 from operators.errors import ConfigurationError, EngineError, LeaseLost, StorageError
 from pipeline.appending import append
@@ -20,6 +21,7 @@ from pipeline.progress import Summary
 from pipeline.receipt import Receipt
 from pipeline.reconcile import Reconciler
 from pipeline.salvage import CHAIN, PACKAGE, SCHEMA
+from pipeline.session import recorded
 from pipeline.voice import Report, Voice
 from pipeline.watchdog import Watchdog, beat_seconds
 from pipeline.worker import WorkOrder
@@ -108,9 +110,11 @@ class _Driver:
             self._voice.note(f"partition {partition} failed too often and stays parked; --retry-failed tries it again")
         self._voice.say("starting", f"{len(pending.partitions)} of {self._record.n_partitions} partitions to do")
         if pending.partitions:
+            begun = time()
             with (
                 cluster(self._run.address, self._run.cpus, self._run.wishes) as capacity,
                 self._committing(pending),
+                recorded(self._store, self._lease, self._run.job, self._plan.stages, begun),
                 tell_arrivals(self._plan.stages, capacity, lambda text: self._voice.say("starting", text)),
             ):
                 if any(stage.gpus for stage in self._plan.stages) and (memory := gpu_memory()) is not None:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 from operators.errors import StorageError
 from pipeline.ledger import Ledger
-from pipeline.receipt import TAKES, VIDEO_LEVEL, Contents, describe_table
+from pipeline.receipt import TAKES, VIDEO_LEVEL, Contents, describe_table, described
 from store.layout import parse_shard_key
 from store.markers import Marker
 from store.objects import ObjectInfo, ObjectStore
 from store.shards import adopt_shard, list_shards, read_footer, read_shard
+from store.threads import ahead
 
 CHAIN, PACKAGE, SCHEMA = "chain", "package_version", "schema_version"
 """Footer facts that must be those of the present run for a shard to be taken over."""
@@ -26,8 +27,8 @@ def salvage(store: ObjectStore, ledger: Ledger, footer: Mapping[str, str], redo:
     Shards of another chain, package version or schema, and files that are not whole, are left alone.
     """
     taken = 0
-    for info in list_shards(store, ledger.partition):
-        contents = None if ledger.knows(info.key) else _leftover(store, info, footer)
+    unknown = [info for info in list_shards(store, ledger.partition) if not ledger.knows(info.key)]
+    for contents in ahead(lambda info: _leftover(store, info, footer), unknown):
         if contents is not None:
             ledger.add(contents, keep=_to_keep(contents, redo))
             taken += 1
@@ -42,7 +43,7 @@ def committed(store: ObjectStore, ledger: Ledger, marker: Marker, redo: Redo) ->
             continue
         plain = entry.model_copy(update={"exclude": ()})
         takes = _takes(read_footer(store, entry.key, entry.bytes))
-        contents = describe_table(plain, read_shard(store, plain), takes)
+        contents = describe_table(plain, read_shard(store, plain, described(entry.kind)), takes)
         ledger.add(contents, keep=_to_keep(contents, redo) - set(entry.exclude))
 
 
@@ -54,7 +55,7 @@ def _leftover(store: ObjectStore, info: ObjectInfo, footer: Mapping[str, str]) -
         facts = read_footer(store, info.key, info.size)
         if any(facts.get(name) != footer[name] for name in (CHAIN, PACKAGE, SCHEMA)):
             return None
-        entry, table = adopt_shard(store, info.key)
+        entry, table = adopt_shard(store, info.key, described(parts.kind))
         takes = _takes(facts)
     except (StorageError, ValueError, TypeError, AttributeError):
         return None

@@ -81,7 +81,7 @@ class Watchdog:
     def introduce(self, context: DataContext) -> None:
         """Make the executions of `context` known to this watchdog, and silence Ray's own."""
         context.execution_no_progress_timeout_s = -1
-        context.custom_execution_callback_classes = [Introduction]
+        context.custom_execution_callback_classes = [*context.custom_execution_callback_classes, Introduction]
         context.set_config(TOKEN, self._session)
 
     def guarded(self, dataset: Dataset) -> Generator[pa.Table]:
@@ -98,16 +98,16 @@ class Watchdog:
                 try:
                     item = pump.blocks.get(timeout=watch.pause)
                 except queue.Empty:
-                    if self.executor is not None:
-                        watch.look(self.executor, self._stages)
+                    watch.look(self.executor, self._stages)
                     continue
-                watch.note_progress()
-                if isinstance(item, BaseException):
-                    raise self._named(item) from item
                 if item is None:
                     ended = True
                     return
-                yield item
+                if isinstance(item, BaseException):
+                    self._raise(item)
+                else:
+                    yield item
+                watch.note_progress()  # after the yield: the driver's own time is no standstill of Ray
         except BaseException as raised:
             problem = raised
             raise
@@ -120,17 +120,17 @@ class Watchdog:
                 forget_beats(self._session)
             self.executor = None
 
-    def _named(self, problem: BaseException) -> BaseException:
-        """Ray's own error; where actors died at their start, one that names the stage."""
+    def _raise(self, problem: BaseException) -> None:
+        """Raise Ray's own error; where actors died at their start, one that names the stage."""
         if self.executor is None or not isinstance(problem, RayActorError):
-            return problem
+            raise problem
         stage = max(look(self.executor, self._stages, {}).stages, key=lambda stage: stage.start_deaths)
         if not stage.start_deaths:
-            return problem
-        return EngineError(
+            raise problem
+        raise EngineError(
             f"the actors of stage {stage.name} die at their start, {stage.start_deaths} in a row: {_gist(problem)}. "
             "What is committed stays: run the same command to go on"
-        )
+        ) from problem
 
     def _shut_down(self, problem: BaseException | None) -> None:
         """End the execution and kill its actors, also those that hang."""
@@ -196,10 +196,22 @@ class _Watch:
             self._warn("")
 
     def look(self, executor: Any, stages: Sequence[Stage]) -> None:
-        """Take a look; raises `EngineError` once nothing has happened for too long."""
+        """Take a look; raises `EngineError` once nothing has happened for too long.
+
+        `executor` is None until Ray Data has planned and begun.
+        """
         now = monotonic()
-        beats = self._new_beats(now)
-        facts = look(executor, stages, beats)
+        if executor is None:
+            if now - self._progress >= max(self._seconds, START_SECONDS):
+                raise EngineError(_verdict(now - self._progress, ["Ray Data has not begun to execute"]))
+            return
+        try:
+            beats = self._new_beats(now)
+            facts = look(executor, stages, beats)
+        except Exception as problem:  # a head node that is slow to answer, or another Ray: no reason to fail a run
+            if now - self._progress >= PATIENCE * self._seconds:
+                raise EngineError(_verdict(now - self._progress, [_blind(problem)])) from problem
+            return
         if self._better({**facts.done, **{f"rows of {key}": beat.rows for key, beat in beats.items()}}):
             self.note_progress()
             return
@@ -210,9 +222,9 @@ class _Watch:
             self._life = now
         if not self._warned:
             self._warned = True
-            self._warn(f"no progress for {_span(silent)}: {explain(facts)[0]}")
+            self._warn(f"no progress for {_span(silent)}: {_explained(facts)[0]}")
         if (silent >= self._seconds and now - self._life >= self._seconds) or silent >= PATIENCE * self._seconds:
-            raise EngineError(_verdict(silent, facts))
+            raise EngineError(_verdict(silent, _explained(facts)))
 
     def _better(self, counts: dict[str, float]) -> bool:
         """Whether a count is higher than it ever was: what comes and goes again is no progress."""
@@ -238,8 +250,19 @@ class _Watch:
         }
 
 
-def _verdict(silent: float, facts: Facts) -> str:
-    first, *others = explain(facts)
+def _explained(facts: Facts) -> list[str]:
+    try:
+        return explain(facts)
+    except Exception as problem:
+        return [_blind(problem)]
+
+
+def _blind(problem: Exception) -> str:
+    return f"Ray does not tell why ({type(problem).__name__}: {str(problem)[:200]})"
+
+
+def _verdict(silent: float, reasons: Sequence[str]) -> str:
+    first, *others = reasons
     more = "".join(f"\n  {line}" for line in itertools.islice(others, 8))
     return (
         f"no progress for {_span(silent)}: {first}{more}\n"

@@ -11,6 +11,8 @@
     attempts/00017/<name>.json       tries of videos that killed something
     parked/00017.json                how often partition 17 failed, and why
     commits/00017/000001.json        the marker of generation 1
+    sessions/00003-<nonce>.json      one run of the command: its stages, its machines, its time
+    report.json                      what everything cost; derived from the above, and written anew
     _SUCCESS                         the generation of every partition
 
 Partitions are padded to five digits and generations to six; larger numbers grow in width, so order
@@ -27,6 +29,7 @@ from operators.errors import ConfigurationError
 RUN = "run.json"
 LEASE = "lease.json"
 SUCCESS = "_SUCCESS"
+REPORT = "report.json"
 
 ShardKind = Literal["clips", "videos", "failed", "verdicts"]
 SHARD_KINDS: tuple[ShardKind, ...] = ("clips", "videos", "failed", "verdicts")
@@ -39,6 +42,7 @@ _MANIFEST = re.compile(rf"manifest/({_NUMBER})\.parquet")
 _ATTEMPT = re.compile(rf"attempts/({_NUMBER})/({_NAME})\.json")
 _APPEND = re.compile(rf"appended/({_NUMBER})\.json")
 _PARKED = re.compile(rf"parked/({_NUMBER})\.json")
+_SESSION = re.compile(rf"sessions/({_NUMBER})-({_NAME})\.json")
 
 
 class ShardKey(NamedTuple):
@@ -61,6 +65,13 @@ class AttemptKey(NamedTuple):
 
     partition: int
     name: str
+
+
+class SessionKey(NamedTuple):
+    """The parts of a session's key: the epoch of its lease, and the beginning of its nonce."""
+
+    epoch: int
+    nonce: str
 
 
 def manifest_key(partition: int) -> str:
@@ -99,6 +110,11 @@ def verdicts_key(partition: int, name: str) -> str:
 def attempt_key(partition: int, name: str) -> str:
     """Key of the note that a video of `partition` is about to be tried."""
     return _checked(f"attempts/{partition:05d}/{name}.json", _ATTEMPT)
+
+
+def session_key(epoch: int, nonce: str) -> str:
+    """Key of what is known of the driver that held the lease of this epoch."""
+    return _checked(f"sessions/{epoch:05d}-{nonce[:16]}.json", _SESSION)
 
 
 def marker_key(partition: int, generation: int) -> str:
@@ -160,6 +176,12 @@ def parse_parked_key(key: str) -> int | None:
     """The partition of a parking record's key, or None for any other key."""
     found = _PARKED.fullmatch(key)
     return int(found[1]) if found else None
+
+
+def parse_session_key(key: str) -> SessionKey | None:
+    """The parts of a session's key, or None for any other key."""
+    found = _SESSION.fullmatch(key)
+    return SessionKey(int(found[1]), found[2]) if found else None
 
 
 def _checked(key: str, pattern: re.Pattern[str]) -> str:

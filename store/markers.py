@@ -55,12 +55,18 @@ class OperatorTally(_Part):
 
     `tokens_in` and `tokens_out` are the tokens of prompts and of answers, of operators that ask a chat model.
     Markers from before they were counted have none.
+
+    `actor_seconds` is time of its actors, where these work on several batches at once: of every moment, each batch
+    has its share. None where they do not, for then it is `seconds`. `reserved_seconds` is how long the actors of its
+    stage were there for this partition, at work or not; the first operator of a stage tells it.
     """
 
     clips: _Count
     seconds: _Seconds
     tokens_in: _Count = 0
     tokens_out: _Count = 0
+    actor_seconds: _Seconds | None = None
+    reserved_seconds: _Seconds = 0.0
 
     def __add__(self, other: OperatorTally) -> OperatorTally:
         return OperatorTally(
@@ -68,7 +74,13 @@ class OperatorTally(_Part):
             seconds=round(self.seconds + other.seconds, 4),
             tokens_in=self.tokens_in + other.tokens_in,
             tokens_out=self.tokens_out + other.tokens_out,
+            actor_seconds=_added(self.actor_seconds, other.actor_seconds),
+            reserved_seconds=round(self.reserved_seconds + other.reserved_seconds, 4),
         )
+
+
+def _added(one: float | None, other: float | None) -> float | None:
+    return None if one is None and other is None else round((one or 0.0) + (other or 0.0), 4)
 
 
 class FailureTally(_Part):

@@ -65,8 +65,8 @@ def read_shard(store: ObjectStore, entry: ShardEntry, columns: Sequence[str] | N
     return without(decode(entry.key, data, columns), entry.exclude)
 
 
-def adopt_shard(store: ObjectStore, key: str) -> tuple[ShardEntry, pa.Table]:
-    """An entry for a shard that no marker names yet, and its rows, in one read.
+def adopt_shard(store: ObjectStore, key: str, columns: Sequence[str] | None = None) -> tuple[ShardEntry, pa.Table]:
+    """An entry for a shard that no marker names yet, and its rows (all `columns`, or these), in one read.
 
     Raises `StorageError` when it is missing or no whole Parquet file, `ConfigurationError` when
     `key` is not that of a shard.
@@ -74,7 +74,7 @@ def adopt_shard(store: ObjectStore, key: str) -> tuple[ShardEntry, pa.Table]:
     if parse_shard_key(key) is None:
         raise ConfigurationError(f"not the key of a shard: {key!r:.200}")
     data = store.get(key)
-    table = decode(key, data)
+    table = decode(key, data, columns)
     return _entry(key, table.num_rows, data), table
 
 

@@ -75,12 +75,12 @@ def test_what_a_machine_does_not_allow_is_left_out_with_its_reason(monkeypatch: 
 
 @pytest.mark.parametrize("wrong", ["lost", "doubled", "changed", "reannotated", "findings", "repeated"])
 def test_one_flaw_makes_a_report_unclean(wrong: str) -> None:
-    report = Report(rounds=1, annotated=10, clips=5)
+    report = Report(rounds=1, annotated=10, clips=5, events=Counter(["drain"]), stops=Counter(["drain"]))
     assert report.clean
     setattr(report, wrong, ["a job hung"] if wrong == "findings" else 1)
     assert not report.clean
     assert report.table()
-    json.dumps(report.shares())
+    json.dumps({**vars(report), **report.shares()})
 
 
 def test_work_repeated_is_bounded_by_what_was_in_flight() -> None:

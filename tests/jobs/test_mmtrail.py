@@ -160,10 +160,12 @@ def test_the_same_place_has_one_name_however_it_is_typed(typed, meant):
 def test_options_reach_the_run():
     run = run_with(
         "--partition-size", "16", "--limit", "9", "--media", "keep", "--cpus", "2", "--retry-failed",
-        "--reuse", "old", "--take-over", "--address", "auto", "--set", "run.lease_term=5",
+        "--reuse", "old", "--take-over", "--address", "auto", "--set", "run.lease_term=5", "--append",
+        "--set", "run.stall_seconds=600",
     )  # fmt: skip
     assert (run.job, run.partition_size, run.limit) == ("mmtrail", 16, 9)
     assert (run.keep_media, run.cpus, run.address, run.lease_term) == (True, 2, "auto", 5.0)
+    assert (run.append, run.stall_seconds) == (True, 600.0)
     assert (run.retry_failed, run.reuse, run.take_over) == (True, str(Path("old").resolve()), True)
     assert [operator.name for operator in run.chain] == list(run.config)
     plain = run_with()

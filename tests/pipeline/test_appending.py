@@ -18,7 +18,9 @@ import store
 from operators.errors import LeaseLost, RunMismatch, StorageError
 from pipeline.appending import append
 from pipeline.opening import Run, open_run, partition_ids
+from pipeline.rejudge import rejudge
 from pipeline.run import execute
+from store.clean import clean
 from store.lease import Lease
 from store.local import LocalStore
 from store.markers import read_success
@@ -221,6 +223,23 @@ def test_appending_reads_manifests_and_nothing_that_was_made_of_them(tmp_path: P
     grow(adding(more, output), objects)
     assert objects.reads["manifest"] == 3
     assert set(objects.reads) <= {"run.json", "lease.json", "manifest"}
+
+
+def test_what_reads_or_changes_a_run_does_so_with_a_grown_one(tmp_path: Path, videos: Path, more: Path):
+    output = tmp_path / "out"
+    run = a_run(videos, output, chain(), partition_size=2)
+    open_run(run, open_store(output))
+    grow(adding(more, output), open_store(output))
+    without_ray.execute(run)  # with the first input: does both
+    dataset = store.open(str(output))
+    assert (len(dataset.markers), dataset.count(), dataset.run.n_videos) == (5, 24, 8)
+    done = rejudge(open_store(output), lambda row: ("hq", None, None), annotated_by=frozenset())
+    assert done.clips == 24
+    assert read_success(open_store(output)) == dict.fromkeys(range(5), 2)
+    clean(open_store(output), 0)
+    assert scan(open_store(output)).complete
+    assert list(verify(open_store(output))) == []
+    assert len(clips_in(output)) == 24
 
 
 def test_a_run_that_reuses_a_grown_one_has_its_partitions_and_grows_on(tmp_path: Path, videos: Path, more: Path):

@@ -174,6 +174,7 @@ def test_every_clip_and_video_counts_once_whatever_came_twice(history: History, 
     assert ledger.hq_drop_reasons() == _counted(line.outcome.hq_drop_reason for line in lines)
     assert sum(tally.count for tally in ledger.failures()) == ledger.clip_counts()["failed"] + len(whole)
     assert ledger.video_seconds() == 10.0 * len(history.video_ids)
+    assert ledger.counts() == (ledger.video_counts(), ledger.clip_counts(), ledger.video_seconds())
 
     again = _deliver(history, other)
     again.shards()
@@ -300,8 +301,9 @@ def test_a_withdrawn_record_gives_way_to_one_that_ends_earlier():
     ledger.add(clips("c", complaint(verdict), kind="failed"))
     ledger.add(videos("d", verdict))
     assert ledger.missing() == ["v"]
+    assert ledger.counts().videos["done"] == 1
     ledger.withdraw("v")
-    assert ledger.missing() == ["v"]
+    assert ledger.missing() == ["v"] and sum(ledger.counts().videos.values()) == 0
     ledger.add(videos("e", verdict))
     assert ledger.complete()
     assert {shard.key: shard.exclude for shard in ledger.shards()} == {

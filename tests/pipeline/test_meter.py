@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from time import sleep
 
 import pytest
 
@@ -9,6 +11,7 @@ from operators.columns import select
 from operators.contract import ClipOperator, Operator, Resources, Row
 from operators.spending import charge
 from pipeline.meter import Meter, added
+from pipeline.occupancy import Occupancy
 from store.markers import OperatorTally
 from tests.pipeline.small_chain import clip_row, video_row
 
@@ -136,6 +139,44 @@ def test_tokens_go_to_the_operator_that_spent_them_in_however_many_threads():
         assert (tallies["chatty"].tokens_out, spent) == (20, [(0, 0), (0, 2)])
 
 
+def test_batches_that_an_actor_works_on_at_once_share_its_time():
+    barrier = Barrier(3, timeout=60)
+
+    class Engine(Quick):
+        def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
+            barrier.wait()
+            sleep(0.2)
+            barrier.wait()
+            return super().annotate(clips)
+
+    actor = Occupancy()
+
+    def batch(number: int) -> OperatorTally:
+        meter = Meter([Engine()], actor, shared=True)
+        assert len(list(meter.run([Engine()], [clip_row("v", number)]))) == 1
+        return meter.tallies()["quick"]
+
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(batch, range(3)))
+    shares = [tally.actor_seconds or 0.0 for tally in found]
+    assert min(tally.seconds for tally in found) >= 0.2
+    assert sum(shares) >= 0.2
+    assert sum(shares) <= sum(tally.reserved_seconds for tally in found) + 0.001  # an actor is never busier than there
+    assert sum(shares) <= sum(tally.seconds for tally in found) - 0.35
+
+
+def test_the_first_operator_tells_how_long_the_actor_was_there():
+    operators = [Cut(), Quick()]
+    meter = Meter(operators, Occupancy())
+    list(meter.run(operators, [{"record": "video_in"}]))
+    first = meter.tallies()
+    again = meter.tallies()
+    assert first["cut"].reserved_seconds > 0
+    assert again["cut"].reserved_seconds >= first["cut"].reserved_seconds
+    assert (again["quick"].reserved_seconds, again["quick"].actor_seconds) == (0.0, None)
+    assert Meter(operators).tallies()["cut"].reserved_seconds == 0.0
+
+
 def test_nothing_runs_before_it_is_asked_for_and_a_raise_is_passed_on():
     class Broken(Operator):
         name = "broken"
@@ -159,6 +200,9 @@ def test_tallies_are_added_by_operator():
     both = OperatorTally(clips=3, seconds=0.75, tokens_in=7, tokens_out=3)
     assert added({"a": one}, {"b": two}, {"a": two}) == {"a": both, "b": two}
     assert added() == {}
+    shared = OperatorTally(clips=1, seconds=1.0, actor_seconds=0.5, reserved_seconds=2.0)
+    summed = added({"a": shared}, {"a": shared})["a"]
+    assert (summed.actor_seconds, summed.reserved_seconds) == (1.0, 4.0)
 
 
 def test_a_writer_stage_without_operators_passes_rows_on():

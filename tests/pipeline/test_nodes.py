@@ -40,6 +40,8 @@ def test_the_largest_cluster_has_what_is_there_and_what_may_come_up_to_the_joint
     assert Counter(node.kind for node in largest) == {"head": 1, "decoders": 5, "models": 5}
     there = [HEAD, *(Node(cpus=16, kind="decoders", id=str(number)) for number in range(8))]
     assert Counter(node.kind for node in limits.largest(there)) == {"head": 1, "decoders": 8, "models": 2}
+    unnamed = [HEAD, *(Node(cpus=16, role="decode", id=str(number)) for number in range(8))]
+    assert Counter(node.kind for node in limits.largest(unnamed)) == {"head": 1, "": 8, "models": 2}
     stranger = Node(cpus=4, id="s")
     assert sum(node.kind != "head" for node in limits.largest([HEAD, stranger])) == 10
 

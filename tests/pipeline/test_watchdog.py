@@ -43,7 +43,7 @@ def all_free(seconds: float = 60.0) -> bool:
 
 def test_an_operator_that_hangs_is_named_with_its_video_and_the_same_command_goes_on(two_films: Path, tmp_path: Path):
     told: list[Progress] = []
-    run = small_run(two_films, tmp_path / "run", chain(hangs="a-"), stall_seconds=6)
+    run = small_run(two_films, tmp_path / "run", chain(hangs="a-"), stall_seconds=4)
     with pytest.raises(EngineError) as failed:
         execute(run, told.append)
     message = str(failed.value)
@@ -60,7 +60,7 @@ def test_a_stage_without_a_gpu_names_what_it_wants_and_what_is_free(two_films: P
     squatter = ray.remote(num_gpus=1, num_cpus=0)(Squatter).remote()
     try:
         ray.get(squatter.here.remote())
-        run = small_run(two_films, tmp_path / "run", chain(gpu=True), stall_seconds=6)
+        run = small_run(two_films, tmp_path / "run", chain(gpu=True), stall_seconds=4)
         with pytest.raises(EngineError) as failed:
             execute(run)
     finally:
@@ -81,23 +81,21 @@ class Squatter:
 
 
 def test_actors_that_die_at_every_start_are_named(two_films: Path, tmp_path: Path):
-    run = small_run(two_films, tmp_path / "run", chain(gpu=True, stillborn="dies"), stall_seconds=30)
-    with pytest.raises(EngineError, match=r"stage namer waits for an actor .* die at their start, \d+ times so far"):
+    run = small_run(two_films, tmp_path / "run", chain(gpu=True, stillborn="dies"), stall_seconds=9)
+    with pytest.raises(EngineError, match=r"stage namer waits for an actor .*: its actors die(d and|\b)"):
         execute(run)
     assert all_free()
 
 
 def test_actors_that_raise_at_every_start_are_named_at_once(two_films: Path, tmp_path: Path):
     run = small_run(two_films, tmp_path / "run", chain(gpu=True, stillborn="raises"), stall_seconds=600)
-    with pytest.raises(
-        EngineError, match=r"actors of stage namer die at their start, \d in a row: .*the model is torn"
-    ):
+    with pytest.raises(EngineError, match=r"stage namer die at their start, \d in a row: .*the model is torn"):
         execute(run)
     assert all_free()
 
 
 def test_a_slow_run_is_left_alone(two_films: Path, tmp_path: Path):
-    run = small_run(two_films, tmp_path / "run", chain(spins=9.0), stall_seconds=4)
+    run = small_run(two_films, tmp_path / "run", chain(spins=7.0), stall_seconds=3)
     assert execute(run).progress.clips_kept == 3
 
 
@@ -105,7 +103,7 @@ def test_a_cpu_that_is_busy_for_ever_is_no_sign_of_progress(
     two_films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(watchdog, "PATIENCE", 2)
-    run = small_run(two_films, tmp_path / "run", chain(spins=3600.0), stall_seconds=3)
+    run = small_run(two_films, tmp_path / "run", chain(spins=3600.0), stall_seconds=2)
     with pytest.raises(EngineError, match=r"video [ab]-.*\(namer, run_chain\.py:"):
         execute(run)
     assert all_free()

@@ -253,7 +253,7 @@ def test_few_listings_on_s3(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert status.partitions == {"done": partitions, "running": 0, "failed": 1, "pending": 0}
     lists = sum(count for operation, count in calls.items() if operation.startswith("ListObjects"))
     assert lists == 2 + 5 + 2  # two pages of markers; folders of four kinds of shards and of attempts; appends, parked
-    assert calls["GetObject"] <= partitions + 2  # the markers, the run and the lease
+    assert calls["GetObject"] <= partitions + 3  # the markers, the run, the lease and _SUCCESS
     calls.clear()
     store.put(marker_key(partitions, 1), synthetic(partitions, 64).model_dump_json().encode())
     assert scan(store, known=known).partitions["done"] == partitions + 1
