@@ -44,12 +44,21 @@ user() {
 
 packages() {
     python3 -m venv "$venv"
+    pins=constraints.txt
+    case ",$1," in
+        *,vllm,*)
+            # vLLM for GPUs wants other versions of a few packages than its CPU build, which the tests use.
+            pins=$(mktemp)
+            awk -F= 'NR == FNR { own[$1]; print; next } !($1 in own)' deploy/constraints-gpu.txt constraints.txt > "$pins"
+            ;;
+    esac
     # pyproject.toml alone is here: what is installed is an empty project with its requirements.
-    $pip install --constraint constraints.txt ".[$1]"
+    $pip install --constraint "$pins" ".[$1]"
     $pip uninstall --yes rushes
     # One OpenCV, without windows: the other builds own the same files and want X11 and OpenGL.
     $pip uninstall --yes opencv-python opencv-python-headless opencv-contrib-python opencv-contrib-python-headless
     $pip install --no-deps --constraint constraints.txt opencv-contrib-python-headless
+    [ "$pins" = constraints.txt ] || rm "$pins"
     rm -rf build ./*.egg-info
 }
 

@@ -83,6 +83,7 @@ step() {  # NAME WORDS: one instruction
             debootstrap --variant=minbase --include=python3,python3-venv bookworm "$root" > "$log" 2>&1 \
                 || { tail -5 "$log" >&2; exit 1; }
             mount -t proc proc "$root/proc"
+            mount -t sysfs -o ro sysfs "$root/sys"
             mount --rbind /dev "$root/dev"
             mkdir -p "$root/dev/shm"
             for file in /etc/resolv.conf /etc/hosts ${binds[@]+"${binds[@]}"}; do show "$file"; done
@@ -120,6 +121,8 @@ done <<< "$instructions"
 
 [ "$user" != root ] || { echo "the target runs as root" >&2; exit 1; }
 if inside test -w /opt/rushes/venv; then echo "the user may write to the packages" >&2; exit 1; fi
+# Ray's launcher works in login shells.
+[ "$(inside bash --login -c 'command -v ray')" = /opt/rushes/venv/bin/ray ] || { echo "a login shell has no ray" >&2; exit 1; }
 inside python -m jobs.mmtrail --help > /dev/null
 tell "python -m jobs.mmtrail --help, as $user"
 mkdir -p "$root/home/rushes/videos"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import sys
 import tempfile
@@ -23,9 +24,11 @@ QUIET = {
 }
 """Environment of our own Ray: our progress instead of Ray's, no usage reports."""
 
-OWN = {"RAY_AUTH_MODE": "disabled", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-"""Environment of an instance of our own. Ray's core prints an error line for every actor pool of Ray
-Data (ray-project/ray#53727), whatever the pool does; set the level to "info" to look into a crash."""
+OWN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_BACKEND_LOG_LEVEL": "fatal"}
+"""Environment of an instance of our own. Ray 2.60 listens on every interface, whatever address it is given, and
+whoever reaches it can run any code: the token, another one for each process, is what keeps others out.
+Ray's core prints an error line for every actor pool of Ray Data (ray-project/ray#53727), whatever the pool does;
+set the level to "info" to look into a crash."""
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 """Libraries in an actor use one thread: an actor is scheduled as one CPU."""
@@ -101,9 +104,8 @@ def cluster(address: str | None, cpus: int | None, wishes: Wishes = NO_WISHES) -
     Where this process has called `ray.init` already, that is used and left as it is.
 
     `address` is that of a running cluster ("auto", "ray://…"); None takes `RAY_ADDRESS`, else starts an
-    instance on the loopback interface with `cpus` logical CPUs (None: this machine's). Our own instance
-    listens on this machine alone and has no dashboard, so it needs no token; a cluster's authentication
-    is its operator's (`RAY_AUTH_MODE`).
+    instance with `cpus` logical CPUs (None: this machine's), without a dashboard and behind a token that only this
+    process and its children know. A cluster's authentication is its operator's (`RAY_AUTH_MODE`).
     """
     address = address or os.environ.get("RAY_ADDRESS") or None
     for name, value in QUIET.items():

@@ -43,14 +43,16 @@ def test_both_targets_stand_on_one_pinned_base() -> None:
 def test_packages_come_pinned_and_nothing_is_fetched_into_a_shell() -> None:
     installs = [line for line in SCRIPT.splitlines() if "$pip install" in line]
     assert installs
-    assert all("--constraint constraints.txt" in line for line in installs)
+    assert all(re.search(r'--constraint (constraints\.txt|"\$pins")', line) for line in installs)
     assert not re.search(r"\b(curl|wget)\b", TEXT + SCRIPT)
-    constraints = (ROOT / "constraints.txt").read_text().splitlines()
-    assert all(re.match(r"[\w.-]+={2,3}\S+$", line) for line in constraints if not line.startswith("#"))
+    for name in ("constraints.txt", "deploy/constraints-gpu.txt"):
+        lines = (ROOT / name).read_text().splitlines()
+        assert all(re.match(r"[\w.-]+={2,3}\S+$", line) for line in lines if not line.startswith("#")), name
 
 
 def test_what_is_copied_may_enter_the_build() -> None:
-    copied = {word for _, words in target(TEXT, "cpu") if _ == "COPY" for word in words.split()[:-1]}
+    steps = [step for name in TARGETS for step in target(TEXT, name)]
+    copied = {word for instruction, words in steps if instruction == "COPY" for word in words.split()[:-1]}
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert copied == let_in
     assert all((ROOT / name).exists() for name in copied)

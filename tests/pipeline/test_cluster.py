@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 from pipeline.cluster import Wishes, capacity_of
 from pipeline.nodes import Limits, Node
 
@@ -30,3 +34,25 @@ def test_where_nobody_knows_the_cluster_is_taken_as_it_is_and_the_plan_says_so()
     assert not capacity.bounded
     assert capacity.largest == capacity.nodes
     assert "how far it grows cannot be learned" in capacity.lines()[0]
+
+
+def test_a_ray_of_our_own_lets_nobody_in_who_lacks_its_token():
+    code = (
+        "import os, subprocess, sys, ray\n"
+        "from pipeline.cluster import cluster\n"
+        "with cluster(None, 1):\n"
+        "    @ray.remote\n"
+        "    def inside():\n"
+        "        return 7\n"
+        "    assert ray.get(inside.remote()) == 7\n"
+        "    address = ray.get_runtime_context().gcs_address\n"
+        "    for more in ({'RAY_AUTH_MODE': 'disabled'}, {'RAY_AUTH_MODE': 'token', 'RAY_AUTH_TOKEN': 'a' * 64}):\n"
+        "        stranger = {k: v for k, v in os.environ.items() if not k.startswith('RAY_')} | more\n"
+        "        ask = f'import ray; ray.init({address!r}, log_to_driver=False); print(len(ray.nodes()), \"nodes\")'\n"
+        "        done = subprocess.run([sys.executable, '-c', ask], env=stranger, capture_output=True, text=True)\n"
+        "        assert done.returncode != 0 and 'nodes' not in done.stdout, done\n"
+        "    print('kept out')\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=400)
+    assert done.stdout.strip().endswith("kept out"), done.stderr[-2000:]
