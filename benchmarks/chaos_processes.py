@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
 
 import psutil
@@ -32,9 +33,15 @@ def kill(processes: Sequence[psutil.Process]) -> None:
             continue
 
 
-def kill_tree(pid: int, seconds: float = 20.0) -> None:
-    """Kill `pid` and all below it, and wait until they are gone."""
-    tree = family(pid)
-    kill([psutil.Process(pid)] if psutil.pid_exists(pid) else [])
+def kill_tree(process: subprocess.Popen[bytes], seconds: float = 20.0) -> None:
+    """Kill a process that this program started and all below it, and wait until they are gone.
+
+    Nothing is done where it has ended and was waited for: its number may be a stranger's by now.
+    """
+    if process.poll() is not None:
+        return
+    tree = family(process.pid)
+    process.kill()
     kill(tree)
+    process.wait()
     psutil.wait_procs(tree, timeout=seconds)

@@ -63,8 +63,8 @@ class Node:
     ray_id: str = field(default="")
 
     def processes(self) -> list[psutil.Process]:
-        """Everything below the command that started the node."""
-        return family(self.process.pid)
+        """Everything below the command that started the node, while that runs."""
+        return family(self.process.pid) if self.process.poll() is None else []
 
     def __str__(self) -> str:
         return f"node {self.number} ({self.shape.cpus} CPU, {self.shape.gpus} GPU)"
@@ -107,8 +107,7 @@ class OneMachine:
         for node in list(self.nodes):
             self.kill(node)
         if self._head is not None:
-            kill_tree(self._head.pid)
-            self._head.wait()
+            kill_tree(self._head)
 
     def add(self, shape: Shape) -> Node:
         """A node that joins; returns once its raylet runs."""
@@ -141,8 +140,7 @@ class OneMachine:
     def kill(self, node: Node) -> None:
         """SIGKILL to the raylet and all its processes, as when a machine loses its power."""
         self.nodes.remove(node)
-        kill_tree(node.process.pid)
-        node.process.wait()
+        kill_tree(node.process)
         self._network.remove(node.host)
 
     def drain(self, node: Node, seconds: int) -> None:

@@ -74,8 +74,7 @@ class Driver:
 
     def kill(self) -> None:
         """SIGKILL to the driver and what it started."""
-        kill_tree(self.process.pid)
-        self.process.wait()
+        kill_tree(self.process)
 
     def complaint(self) -> str:
         """The end of what the process wrote."""
