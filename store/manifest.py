@@ -52,6 +52,9 @@ MAX_PROBLEMS = 20
 MANIFEST_LIMIT = 2 << 30
 """Bytes of a manifest, which is read whole: twenty million lines of a hundred."""
 
+EXTRA_DEPTH = 64
+"""Lists and objects in one another in a video's extra columns."""
+
 EXTRA_LIMIT = 65_536
 """Characters of a video's extra columns as JSON."""
 
@@ -231,10 +234,8 @@ def _extra(row: dict[str, Any]) -> str | None:
     if not others:
         return None
     try:
-        text = json.dumps(_plain(others), ensure_ascii=False, sort_keys=True, allow_nan=False)
+        text = json.dumps(_plain(others, EXTRA_DEPTH), ensure_ascii=False, sort_keys=True, allow_nan=False)
         text.encode()
-    except RecursionError:
-        raise ValueError("an extra column is nested too deeply to be carried along") from None
     except (TypeError, ValueError) as problem:
         raise ValueError(f"an extra column cannot be carried along: {problem}") from None
     if len(text) > EXTRA_LIMIT:
@@ -242,13 +243,15 @@ def _extra(row: dict[str, Any]) -> str | None:
     return text
 
 
-def _plain(value: Any) -> Any:
-    """`value` with dates and decimals as text and NaN as null, as JSON needs them."""
+def _plain(value: Any, depth: int) -> Any:
+    """`value` with dates and decimals as text and NaN as null, as JSON needs them. Raises `ValueError` below `depth`."""
+    if depth < 0:
+        raise ValueError(f"it is nested more than {EXTRA_DEPTH} deep")
     match value:
         case dict():
-            return {str(name): _plain(item) for name, item in value.items()}
+            return {str(name): _plain(item, depth - 1) for name, item in value.items()}
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [_plain(item, depth - 1) for item in value]
         case float() if not math.isfinite(value):
             return None
         case datetime.date() | datetime.time() | datetime.timedelta() | decimal.Decimal():

@@ -88,7 +88,7 @@ def parquet_rows(data: bytes) -> Rows:
             for row in batch.to_pylist():
                 number += 1
                 yield f"row {number}", row
-    except (pa.ArrowException, OSError, MemoryError) as problem:
+    except (pa.ArrowException, OSError, MemoryError, ValueError, OverflowError) as problem:
         raise ManifestError(f"not a readable Parquet file: {shown(str(problem), 300)}") from None
 
 

@@ -24,8 +24,13 @@ S3_KEY_LIMIT = 1024
 SHOWN = 60
 """Characters of a bad value that a message repeats."""
 
+LOOKED_AT = 10_000
+"""Characters of a bad value in which passwords are looked for before its beginning is shown."""
+
 _KNOWN = "https?|ftps?|file|data|s3[an]?|gs|az|abfss?|hdfs"
 _SCHEME = re.compile(rf"([A-Za-z][A-Za-z0-9+.-]*)://|({_KNOWN}):", re.IGNORECASE)
+_USER = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]*://)[^/@\s]+@")
+_QUERY = re.compile(r"(https?://[^?\s]*)\?\S*", re.IGNORECASE)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 
@@ -50,10 +55,16 @@ class VideoEntry:
 
 
 def shown(value: object, length: int = SHOWN) -> str:
-    """`value` for a message: quoted, escaped and cut to `length` characters."""
-    text = value if isinstance(value, str) else repr(value)
-    cut = text if len(text) <= length else f"{text[:length]}… ({len(text):,} characters)"
+    """`value` for a message: quoted, escaped, without passwords, and cut to `length` characters."""
+    whole = value if isinstance(value, str) else repr(value)
+    text = without_secrets(whole[:LOOKED_AT])
+    cut = text if len(text) <= length and len(whole) <= LOOKED_AT else f"{text[:length]}… ({len(whole):,} characters)"
     return ascii(cut) if not cut.isprintable() else repr(cut)
+
+
+def without_secrets(text: str) -> str:
+    """`text` without what stands before the @ of a URL, and after the ? of a web address (signatures, tokens)."""
+    return _QUERY.sub(r"\1?…", _USER.sub(r"\1…@", text))
 
 
 def make_video_id(identity: str) -> str:

@@ -95,7 +95,7 @@ def open_video(path: Path, limits: Limits | None = None) -> Iterator[OpenVideo]:
             kinds = sorted({stream.type for stream in container.streams})
             found = f"only {' and '.join(kinds)}" if kinds else "nor any other"
             raise RowFailure(ErrorKind.NO_VIDEO, f"no video stream in it, {found}; leave it out of the input")
-        check_size(video.codec_context.width, video.codec_context.height, limits)
+        _check_size(*_size(path, video), limits)
         # The decoder refuses larger pictures in mid-stream before it takes memory for them.
         video.codec_context.options = {"max_pixels": str(limits.max_pixels)}
         audio = container.streams.best("audio", related=video)
@@ -119,7 +119,26 @@ def open_video(path: Path, limits: Limits | None = None) -> Iterator[OpenVideo]:
         container.close()
 
 
-def check_size(width: int, height: int, limits: Limits) -> None:
+def _size(path: Path, video: VideoStream) -> tuple[int, int]:
+    """Width and height that the header tells."""
+    size = video.codec_context.width, video.codec_context.height
+    if min(size) > 0:
+        return size
+    # FFmpeg forgets a size that is over its bound; here it keeps it, and decodes no frame.
+    options = {**OPTIONS, "skip_frame": "all"}
+    try:
+        with av.open(_place(path), options=options, metadata_errors="replace") as container:
+            context = container.streams[video.index].codec_context
+            return getattr(context, "width", 0), getattr(context, "height", 0)
+    except (FFmpegError, ValueError, OSError, MemoryError, IndexError):
+        return size
+
+
+def _place(path: Path) -> str:
+    return f"file:{path.absolute()}"
+
+
+def _check_size(width: int, height: int, limits: Limits) -> None:
     """Raises `RowFailure` (refused) where a picture of so many pixels is over the limit."""
     if width * height > limits.max_pixels:
         text = f"pictures of {width}×{height} pixels, over the limit of {limits.max_pixels:,}"
@@ -142,7 +161,7 @@ def _open(path: Path, limits: Limits) -> InputContainer:
         raise RowFailure(ErrorKind.UNREADABLE, "the file is empty; fetch it again")
     try:
         bounds = {"max_streams": str(limits.max_streams + 1), "max_pixels": str(limits.max_pixels)}
-        return av.open(f"file:{path.absolute()}", options={**OPTIONS, **bounds}, metadata_errors="replace")
+        return av.open(_place(path), options={**OPTIONS, **bounds}, metadata_errors="replace")
     except MemoryError:
         text = f"its header names absurd sizes, or more than {limits.max_streams} streams"
         raise RowFailure(ErrorKind.UNREADABLE, f"{text}: damaged; fetch it again") from None

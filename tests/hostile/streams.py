@@ -109,7 +109,8 @@ def wrong_packets(data: bytes, rng: Random) -> bytes:
     """A well-made file whose packets are those of another codec."""
     names = ("libx264", "mpeg4", "mjpeg", "libvpx", "ffv1", "huffyuv", "mpeg2video")
     sink = io.BytesIO()
-    with suppress(FFmpegError), av.open(sink, "w", format=rng.choice(("matroska", "nut", "mpegts"))) as container:
+    muxer = rng.choice(("matroska", "nut", "mpegts"))
+    with suppress(FFmpegError), av.open(sink, "w", format=muxer, options={"fflags": "+bitexact"}) as container:
         video: Any = container.add_stream(rng.choice(names), 25)
         video.width, video.height = rng.choice((64, 4096)), 48
         video.codec_context.thread_count = 1

@@ -15,8 +15,9 @@ import numpy as np
 import psutil
 import pytest
 
-from operators.video.decoding import DecodingProcess, Limits
+from operators.video.decoding import DecodingProcess
 from operators.video.events import Clip, Ended, Event, Opened
+from operators.video.limits import Limits
 from operators.video.one_pass import PassOptions, watch
 from operators.video.shots import SplitShots
 
@@ -124,6 +125,59 @@ def test_cpu_time_is_limited(film: Path) -> None:
     try:
         _, ended = rest(process.watch(film, OPTIONS))
         assert ended.kind == "timeout" and "CPU" in (ended.message or "")
+    finally:
+        process.close()
+
+
+def test_the_system_ends_a_child_whose_parent_is_not_looking(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = DecodingProcess(Limits())
+    try:
+        events = process.watch(film, OPTIONS)
+        take(events, 1)
+        child = psutil.Process(process.pid)
+        monkeypatch.setattr(DecodingProcess, "_check", lambda *_: None)
+        assert child.rlimit(psutil.RLIMIT_CPU)[0] >= 14400
+        child.rlimit(psutil.RLIMIT_CPU, (0, child.rlimit(psutil.RLIMIT_CPU)[1]))
+        _, ended = rest(events)
+        assert ended.kind == "timeout" and "shots.cpu_seconds" in (ended.message or "")
+    finally:
+        process.close()
+
+
+def test_time_by_the_clock_is_limited_by_what_comes_out(film: Path) -> None:
+    process = DecodingProcess(Limits(wall_seconds=0.05, seconds_per_frame=0.0))
+    try:
+        clips, ended = rest(process.watch(film, OPTIONS))
+        assert ended.kind == "timeout" and ended.clips == len(clips) < 20
+        assert "shots.wall_seconds" in (ended.message or "") and "seconds_per_frame" in (ended.message or "")
+    finally:
+        process.close()
+    process = DecodingProcess(Limits(wall_seconds=60, seconds_per_frame=10.0))
+    try:
+        clips, ended = rest(process.watch(film, OPTIONS))
+        assert ended.kind is None and len(clips) == 20
+    finally:
+        process.close()
+
+
+def test_output_is_limited(film: Path) -> None:
+    process = DecodingProcess(Limits(output_mb=2))
+    try:
+        clips, ended = rest(process.watch(film, OPTIONS))
+        told = sum(len(jpeg) for clip in clips for jpeg in clip.keyframes)
+        assert (ended.kind, ended.clips) == ("refused", len(clips)) and told < 2 << 20
+        assert "shots.output_mb" in (ended.message or "") and clips
+    finally:
+        process.close()
+
+
+@pytest.mark.parametrize(("limit", "setting"), [({"max_pixels": 1280 * 719}, "max_pixels"), ({"max_streams": 1}, "")])
+def test_pixels_and_streams_are_limited(film: Path, limit: dict[str, int], setting: str) -> None:
+    process = DecodingProcess(Limits(**limit))
+    try:
+        _, ended = rest(process.watch(film, OPTIONS))
+        assert ended.kind == ("refused" if setting else None)
+        assert f"shots.{setting}" in (ended.message or "shots.")
     finally:
         process.close()
 

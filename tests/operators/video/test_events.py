@@ -61,6 +61,12 @@ def test_events_come_back_from_any_pieces(events: list[Event], size: int) -> Non
 
 
 def test_nonsense_is_refused() -> None:
-    for nonsense in (b"\xff\xff\xff\xff....", b"\x04\x00\x00\x00oops"):
+    backwards = b'{"event": "Progress", "frames": 1, "clips": 0, "blobs": [-64]}'
+    endless = b'{"event": "Progress", "frames": 1, "clips": 0, "blobs": [1000000000000]}'
+    for nonsense in (
+        b"\xff\xff\xff\xff....",
+        b"\x04\x00\x00\x00oops",
+        *(len(head).to_bytes(4, "little") + head for head in (backwards, endless)),
+    ):
         with pytest.raises(ValueError):
             list(unpack(bytearray(nonsense)))

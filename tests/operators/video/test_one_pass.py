@@ -161,3 +161,22 @@ def test_a_clip_ends_where_its_samples_would_be_too_many(films: Any, monkeypatch
     clips, _ = run(films.make(films.scenes([100], 160, 96)), samples_per_second=5)
     assert [len(clip.samples) for clip in clips] == [4] * 5
     assert [clip.first for clip in clips[1:]] == [clip.end for clip in clips[:-1]] and clips[-1].end == 100
+
+
+def test_clips_and_footage_are_bounded_whatever_is_stored(films: Any) -> None:
+    path = films.make(films.scenes([30] * 6, 160, 96), fps=10)
+    assert len(run(path)[0]) == 6
+    for options, setting in (({"max_clips": 3}, "max_clips"), ({"max_hours": 8.5 / 3600}, "max_hours")):
+        clips, ended = run(path, **options)
+        assert ended.kind == "refused" and f"shots.{setting}" in (ended.message or "")
+        assert ended.clips == len(clips) and 3 <= len(clips) <= 4
+        have = {clip.index: (clip.first, clip.end) for clip in clips[:2]}
+        *rest, again = watch(path, PassOptions(**options), have)
+        assert [event for event in rest if isinstance(event, Clip)] == clips[2:] and again == ended
+
+
+def test_frames_that_each_claim_a_minute_do_not_become_endless_clips(films: Any) -> None:
+    """A file of a few kilobytes whose clock jumps before every frame: each would be a clip."""
+    path = films.make(films.scenes([200], 64, 64), "jumps.mkv", times=[61.0 * k for k in range(200)])
+    clips, ended = run(path, max_clips=20)
+    assert ended.kind == "refused" and 20 <= len(clips) <= 22

@@ -11,7 +11,9 @@ import pytest
 from av.error import FFmpegError
 
 from operators.errors import ErrorKind, RowFailure
+from operators.video.limits import Limits
 from operators.video.stream import Geometry, geometry, is_cut_short, open_video
+from tests.hostile.sources import clip
 
 
 @pytest.mark.parametrize(("turns", "seen"), [(0, (1, 2)), (1, (-2, 1)), (2, (-1, -2)), (3, (2, -1))])
@@ -81,3 +83,28 @@ def test_a_picture_is_no_video(films: Any) -> None:
     with pytest.raises(RowFailure) as caught, open_video(path):
         pass
     assert caught.value.kind is ErrorKind.UNREADABLE
+
+
+def test_pictures_and_streams_over_the_limit_are_refused_by_name(films: Any) -> None:
+    film = films.make(films.scenes([5], 320, 180), sound=films.tone(0.2))
+    for codec, name in (("mpeg4", "a.mp4"), ("mjpeg", "b.avi"), ("mpeg2video", "c.ts")):
+        pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        path = films.make(films.scenes([5], 320, 180), name, codec=codec, pix_fmt=pixels)
+        with pytest.raises(RowFailure, match="320×180 pixels, over the limit of 57,599; raise x.max_pixels") as caught:
+            with open_video(path, Limits(owner="x", max_pixels=320 * 180 - 1)):
+                pass
+        assert caught.value.kind is ErrorKind.REFUSED
+    with (
+        pytest.raises(RowFailure, match="more than 1 streams in it; raise x.max_streams"),
+        open_video(film, Limits(owner="x", max_streams=1)),
+    ):
+        pass
+    with open_video(film, Limits(max_streams=2, max_pixels=320 * 180)) as video:
+        assert video.audio is not None
+
+
+def test_sound_without_a_decoder_is_no_sound(films: Any) -> None:
+    path = films.folder / "film.mov"
+    path.write_bytes(clip("mov", "mjpeg", "pcm_s16le").replace(b"sowt", b"apcn"))
+    with open_video(path) as video:
+        assert video.audio is None
