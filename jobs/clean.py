@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from jobs.console import Parser, finish
+from jobs.terminal import printable
 from operators.errors import ConfigurationError
 
 GRACE_HOURS = 24.0
@@ -57,7 +58,7 @@ def _clean(options: argparse.Namespace) -> int:
     else:
         found, what = clean(store, seconds, take_over=options.take_over, on_wait=_say), "removed"
     for info in found[:SHOWN]:
-        print(f"{info.key}  {info.size:,} bytes")
+        print(printable(f"{info.key}  {info.size:,} bytes"))
     if len(found) > SHOWN:
         print(f"… and {len(found) - SHOWN:,} more")
     total = sum(info.size for info in found)

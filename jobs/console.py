@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from jobs.terminal import printable
 from operators.errors import ConfigurationError, RushesError
 
 FAILED = 1
@@ -62,7 +63,7 @@ def finish(
     except RushesError as problem:
         if options.debug:
             traceback.print_exc()
-        print(f"error: {problem}", file=sys.stderr)
+        print(f"error: {printable(problem)}", file=sys.stderr)
         return WRONG_COMMAND if isinstance(problem, ConfigurationError) else FAILED
     except BrokenPipeError:
         # The reader (such as head) has gone; without this, Python complains once more when it closes stdout.

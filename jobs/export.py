@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.console import FAILED, Parser, finish
+from jobs.terminal import printable
 from operators.errors import ConfigurationError, RowFailure
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _report(folder: Any, options: argparse.Namespace, failed: Sequence[str], unu
     if folder.without_sound:
         print(f"{folder.without_sound:,} have no sound, as their videos")
     for line in failed[:SHOWN]:
-        print(f"not written: {line}", file=sys.stderr)
+        print(printable(f"not written: {line}"), file=sys.stderr)
     if len(failed) > SHOWN:
         print(f"… and {len(failed) - SHOWN:,} more not written", file=sys.stderr)
 

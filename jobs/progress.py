@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from jobs.terminal import printable
 from pipeline.progress import Progress
 
 INTERVAL = 5.0
@@ -161,7 +162,7 @@ class Lines:
         pieces = counts(progress, self._pace) if progress.videos_total else []
         said = ", ".join([*pieces, *([progress.note] if progress.note else [])])
         head = f"[{span(time.monotonic() - self._began)}] {PHASES.get(progress.phase, progress.phase)}"
-        print(f"{head}: {said}" if said else head, file=self._stream, flush=True)
+        print(printable(f"{head}: {said}" if said else head), file=self._stream, flush=True)
 
 
 class Bars:
@@ -191,4 +192,4 @@ class Bars:
         bar = ProgressBar(total=total, completed=videos(progress), pulse=total is None, width=40)
         row.add_row(Text(PHASES.get(progress.phase, progress.phase)), bar, Text(span(time.monotonic() - self._began)))
         below = " · ".join(counts(progress, self._pace)) if total else ""
-        return Group(row, *(Text(line, style="dim") for line in (below, progress.note) if line))
+        return Group(row, *(Text(printable(line), style="dim") for line in (below, progress.note) if line))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobs.console import Parser, finish
+from jobs.terminal import Printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,7 +53,7 @@ def _status(options: argparse.Namespace) -> int:
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     console = Console(highlight=False, markup=False, emoji=False, width=width)
     for block in _blocks(status):
-        console.print(block)
+        console.print(Printable(block))
     return 0
 
 

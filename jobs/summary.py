@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from jobs.progress import span, videos
+from jobs.terminal import printable
 
 if TYPE_CHECKING:
     from pipeline.progress import Summary
@@ -22,7 +23,7 @@ def summary_lines(summary: Summary, shown: Sequence[str], more: Mapping[str, str
     `shown` names the columns that it proposes to look at, `more` what else can be done with the output and
     by which command, where {output} stands for it.
     """
-    return [*_outcome(summary), "", *_where_to_look(summary, shown, more)]
+    return [printable(line) for line in (*_outcome(summary), "", *_where_to_look(summary, shown, more))]
 
 
 def _outcome(summary: Summary) -> Iterator[str]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from jobs.console import FAILED, Parser, finish
+from jobs.terminal import printable
 from operators.errors import ConfigurationError
 
 SHOWN = 100
@@ -47,7 +48,7 @@ def _verify(options: argparse.Namespace) -> int:
         count += 1
         if count <= SHOWN:
             where = "" if finding.partition is None else f"partition {finding.partition}: "
-            print(f"{where}{finding.key}: {finding.problem}")
+            print(printable(f"{where}{finding.key}: {finding.problem}"))
     if count > SHOWN:
         print(f"… and {count - SHOWN:,} more")
     if count:

@@ -18,7 +18,7 @@ from tests.hostile import manifests
 
 ROOT = Path(__file__).parents[2]
 
-SECONDS, MEMORY_MB = 60.0, 1400
+SECONDS, MEMORY_MB = 60.0, 1200
 """CPU time and resident memory for all manifests that explode, one after another."""
 
 
@@ -81,7 +81,8 @@ def test_formulas_are_carried_along_as_text(folder: Path) -> None:
 
 
 READ = """
-import json, resource, sys, time
+import json, sys, time
+from pathlib import Path
 from store.manifest import read_input
 from store.video_entry import ManifestError
 for path in sys.argv[1:]:
@@ -91,7 +92,10 @@ for path in sys.argv[1:]:
     except ManifestError as problem:
         said = str(problem)
     print(json.dumps([path, said, time.process_time() - began]), flush=True)
-print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10))
+# Not ru_maxrss, which a process takes over from the one that started it.
+facts = Path("/proc/self/status")
+lines = facts.read_text().splitlines() if facts.exists() else []
+print(next((int(line.split()[1]) >> 10 for line in lines if line.startswith("VmHWM")), 0))
 """
 
 
