@@ -244,7 +244,7 @@ def _extra(row: dict[str, Any]) -> str | None:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """`value` with dates and decimals as text and NaN as null, as JSON needs them. Raises `ValueError` below `depth`."""
+    """`value` with dates and decimals as text, NaN as null, as JSON needs them. Raises `ValueError` past `depth`."""
     if depth < 0:
         raise ValueError(f"it is nested more than {EXTRA_DEPTH} deep")
     match value:

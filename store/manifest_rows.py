@@ -112,7 +112,7 @@ def _check_batch(batch: pa.RecordBatch) -> None:
     for column in batch.columns:
         if isinstance(column, pa.DictionaryArray):
             lengths = pc.binary_length(column.dictionary).take(column.indices)  # type: ignore[attr-defined]
-            size += pc.sum(lengths).as_py() or 0
+            size += pc.sum(lengths).as_py() or 0  # type: ignore[attr-defined]
         else:
             size += column.nbytes
     if size > BATCH_LIMIT:

@@ -50,8 +50,8 @@ class MediaOpener:
     which the opener is made, the driver's, and `MAX_DOWNLOAD_GB` without it.
 
     Used as `with opener(uri) as media`. Raises `RowFailure`: refused (scheme, outside `root`, no regular
-    file, over `max_bytes`), unreadable (missing, no permission, a folder, empty, storage that does not answer, no room on
-    the disk), changed (written over during each of three downloads).
+    file, over `max_bytes`), unreadable (missing, no permission, a folder, empty, storage that does not
+    answer, no room on the disk), changed (written over during each of three downloads).
 
     A video is downloaded once while somebody uses it, and the last one stays until another is asked for:
     the clips of a video come one after the other.

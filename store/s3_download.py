@@ -26,9 +26,9 @@ CHANGES = 3
 
 
 class S3Download:
-    """Downloads objects of at most `max_bytes`; picklable."""
+    """Downloads objects, of at most `max_bytes` where that is given; picklable."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int | None = None) -> None:
         self._s3 = S3Connection(Patience())
         self._max_bytes = max_bytes
 
@@ -69,7 +69,7 @@ class S3Download:
         return answer["ContentLength"], answer["ETag"].strip('"')
 
     def _check_size(self, size: int) -> None:
-        if size > self._max_bytes:
+        if self._max_bytes is not None and size > self._max_bytes:
             raise RowFailure(
                 ErrorKind.REFUSED,
                 f"it has {size / 1e9:,.1f} GB, over the limit of {self._max_bytes / 1e9:,.1f}; "

@@ -44,7 +44,7 @@ def test_every_bound_is_a_setting_with_that_default(bound: list[str]) -> None:
     if names[0] == MAX_DOWNLOAD_VARIABLE:
         assert number == MAX_DOWNLOAD_GB
         return
-    settings = SplitShots.Settings()
+    settings = SplitShots().settings
     unit = {"cpu_seconds": 3600, "wall_seconds": 60, "max_pixels": 1_000_000, "output_mb": 1024}.get(names[0], 1)
     assert getattr(settings, names[0]) == number * unit, what
     assert all(hasattr(settings, name) for name in names)

@@ -29,7 +29,6 @@ from operators.video.limits import Limits
 from operators.video.one_pass import PassOptions, watch
 from operators.video.span_pass import SpanOptions, show
 
-
 CPU_GRACE = 30
 """Seconds of CPU time over the limit after which the system ends the process, where its parent did not."""
 

@@ -58,9 +58,11 @@ class SplitShots(Operator):
         max_clip_seconds: float = Field(300.0, ge=10, le=3600, description="longer shots are cut at this length")
         keyframe_size: int = Field(1280, ge=64, le=4096, description="longer side of keyframes at most, in pixels")
         keyframe_quality: int = Field(85, ge=30, le=100, description="JPEG quality of keyframes")
-        max_clips: int = Field(50_000, ge=1, description="clips of a video; what comes after them is refused")
-        max_hours: float = Field(24.0, gt=0, description="hours of footage of a video; what comes after is refused")
-        output_mb: int = Field(16_384, ge=1, description="MiB of keyframes and sound that one video may yield")
+        max_clips: int = Field(default=50_000, ge=1, description="clips of a video; what comes after them is refused")
+        max_hours: float = Field(
+            default=24.0, gt=0, description="hours of footage of a video; what comes after is refused"
+        )
+        output_mb: int = Field(default=16_384, ge=1, description="MiB of keyframes and sound that one video may yield")
 
     def __init__(
         self, settings: contract.Settings | None = None, *, open_media: OpenMedia | None = None, isolate: bool = True

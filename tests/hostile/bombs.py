@@ -92,7 +92,9 @@ def slow_sound(data: bytes, rng: Random) -> bytes:
     return sink.getvalue()
 
 
-def muxed(codec: str, rng: Random, payloads: list[bytes], formats: tuple[str, ...] = ("mov", "avi", "matroska")) -> bytes:
+def muxed(
+    codec: str, rng: Random, payloads: list[bytes], formats: tuple[str, ...] = ("mov", "avi", "matroska")
+) -> bytes:
     """Payloads as the packets of a stream, under a header that names small pictures."""
     sink = io.BytesIO()
     with av.open(sink, "w", format=rng.choice(formats), options=BITEXACT) as container:

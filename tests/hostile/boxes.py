@@ -144,7 +144,9 @@ def compressed_header(data: bytes, rng: Random) -> bytes:
         moov = bytes(rng.choice((1, 16)) << 20)
     for _ in range(rng.choice((1, 1, 30))):
         length = len(moov) if claimed is None else claimed
-        moov = box(b"moov", box(b"cmov", box(b"dcom", b"zlib") + box(b"cmvd", _number(length) + zlib.compress(moov, 1))))
+        moov = box(
+            b"moov", box(b"cmov", box(b"dcom", b"zlib") + box(b"cmvd", _number(length) + zlib.compress(moov, 1)))
+        )
     return box(b"ftyp", b"qt  \0\0\2\0qt  ") + moov + box(b"mdat", data)
 
 
@@ -155,7 +157,9 @@ def sample_elsewhere(data: bytes, rng: Random) -> bytes:
     entry = box(rng.choice((b"url ", b"alis", b"rsrc")), bytes(4) + place + b"\0")
     new = box(b"dref", bytes(4) + _number(1) + entry)
     pad = chosen.size - len(new)
-    return _written(data, chosen.start, (new if pad == 0 else new + box(b"free", bytes(max(0, pad - 8))))[: chosen.size])
+    return _written(
+        data, chosen.start, (new if pad == 0 else new + box(b"free", bytes(max(0, pad - 8))))[: chosen.size]
+    )
 
 
 def index_of_itself(data: bytes, rng: Random) -> bytes:

@@ -35,18 +35,20 @@ LISTS: dict[str, str] = {
     "concat": "ffconcat version 1.0\nfile '{target}'\n",
     "concat options": "ffconcat version 1.0\nfile '{target}'\noption safe 0\noption protocol_whitelist ALL\n",
     "dash": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet '
-    'contentType="video"><Representation id="1"><BaseURL>{target}</BaseURL></Representation></AdaptationSet></Period></MPD>',
+    'contentType="video"><Representation id="1"><BaseURL>{target}</BaseURL></Representation></AdaptationSet>'
+    "</Period></MPD>",
     "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns={target}\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
     "a=rtpmap:96 H264/90000\na=control:{target}\n",
     "rtsp text": "RTSPtext\nrtsp://{target}\n",
     "asx": '<asx version="3.0"><entry><ref href="{target}"/></entry></asx>',
     "redirect": "[Reference]\nRef1={target}\n",
-    "smooth": '<SmoothStreamingMedia MajorVersion="2"><StreamIndex Type="video" Url="{target}"/></SmoothStreamingMedia>',
+    "smooth": '<SmoothStreamingMedia><StreamIndex Type="video" Url="{target}"/></SmoothStreamingMedia>',
     "imf": '<AssetMap xmlns="http://www.smpte-ra.org/schemas/429-9/2007/AM"><Path>{target}</Path></AssetMap>',
     "avisynth": 'DirectShowSource("{target}")\n',
     "vapoursynth": "import os\nos.system('cat {target}')\n",
     "ffmetadata": ";FFMETADATA1\ntitle={target}\n",
-    "vobsub": "# VobSub index file, v7 (do not modify this line!)\nid: en, index: 0\ntimestamp: 00:00:00:000, filepos: 0\n",
+    "vobsub": "# VobSub index file, v7 (do not modify this line!)\nid: en, index: 0\ntimestamp: 00:00:00:000, "
+    "filepos: 0\n",
     "subtitles": "1\n00:00:00,000 --> 00:00:01,000\n{target}\n",
     "ass": "[Script Info]\nScriptType: v4.00+\n[Events]\nDialogue: 0,0:00:00.00,0:00:01.00,Default,,0,0,0,,{target}\n",
     "lrc": "[00:00.00]{target}\n",

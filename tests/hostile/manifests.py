@@ -106,7 +106,9 @@ def wide_parquet() -> bytes:
 def parquet_bomb() -> bytes:
     """Three hundred megabytes of zeros as one text, in less than a hundred kilobytes."""
     text = pa.array([b"\0" * (300 << 20)], pa.large_binary())
-    return _parquet(pa.table({"uri": ["a.mp4"], "x": text}), compression="zstd", use_dictionary=False, write_statistics=False)
+    return _parquet(
+        pa.table({"uri": ["a.mp4"], "x": text}), compression="zstd", use_dictionary=False, write_statistics=False
+    )
 
 
 def dictionary_bomb() -> bytes:

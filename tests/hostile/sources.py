@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +104,10 @@ def excerpt(path: Path, packets: int = 40) -> Source:
     muxer = {"mkv": "matroska", "ts": "mpegts"}.get(kind, kind)
     with av.open(str(path)) as film, av.open(sink, "w", format=muxer, options={"fflags": "+bitexact"}) as copy:
         streams = {s.index: copy.add_stream_from_template(s) for s in film.streams if s.type in ("video", "audio")}
-        taken = 0
-        for packet in film.demux([film.streams[index] for index in streams]):
-            if packet.dts is None or taken == packets:
-                break
-            packet.stream = streams[packet.stream.index]
-            copy.mux(packet)
-            taken += 1
+        for packet in islice(film.demux([film.streams[index] for index in streams]), packets):
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                copy.mux(packet)
     return Source(name=f"excerpt-{path.stem}", kind=kind, data=sink.getvalue())
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from fractions import Fraction
 from contextlib import suppress
+from fractions import Fraction
 from functools import cache
 from random import Random
 from typing import Any

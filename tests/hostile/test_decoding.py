@@ -10,8 +10,8 @@ import pytest
 
 from operators.errors import RowFailure
 from operators.video.decoding import Limits
-from operators.video.one_pass import PassOptions, watch
 from operators.video.events import Clip
+from operators.video.one_pass import PassOptions, watch
 from operators.video.span_frames import SpanFrames
 from tests.conftest import SHARED_MEDIA
 from tests.hostile.corpus import FAMILIES, corpus, hostile

@@ -27,7 +27,7 @@ from tests.pipeline.small_run import a_run, execute
 ROOT = Path(__file__).parents[2]
 PLAIN_KEY = re.compile(r"[A-Za-z0-9._/-]+")
 
-IDS = ("=1+1", "it's \"q\"", "%2e%2e%2fup", "a:b", "..a", "-rf $(x)", "名前", "<script>", "a" * 200, "CON")
+IDS = ("=1+1", 'it\'s "q"', "%2e%2e%2fup", "a:b", "..a", "-rf $(x)", "名前", "<script>", "a" * 200, "CON")
 """Identifiers that are allowed, and that a careless program would trip over."""
 
 

@@ -62,7 +62,13 @@ def packet_times(data: bytes, rng: Random) -> bytes:
             continue
         time = rng.randrange(1 << 33)
         stamp = bytes(
-            (0x21 | (time >> 30 & 7) << 1, time >> 22 & 255, time >> 14 & 254 | 1, time >> 7 & 255, time << 1 & 254 | 1)
+            (
+                0x21 | (time >> 30 & 7) << 1,
+                time >> 22 & 255,
+                time >> 14 & 254 | 1,
+                time >> 7 & 255,
+                time << 1 & 254 | 1,
+            )
         )
         data = _patched(data, start + 9, stamp)
     return data

@@ -46,7 +46,8 @@ found = {
     "read the parent's memory": tried(lambda: open(f"/proc/{os.getppid()}/mem", "rb")),
     "signal the parent": tried(lambda: os.kill(os.getppid(), signal.SIGCONT)),
 }
-limits = {name: resource.getrlimit(getattr(resource, name)) for name in ("RLIMIT_CORE", "RLIMIT_FSIZE", "RLIMIT_NOFILE")}
+names = ("RLIMIT_CORE", "RLIMIT_FSIZE", "RLIMIT_NOFILE")
+limits = {name: resource.getrlimit(getattr(resource, name)) for name in names}
 print(json.dumps([fences, found, limits]))
 """
 

@@ -172,7 +172,7 @@ def test_output_is_limited(film: Path) -> None:
 
 
 @pytest.mark.parametrize(("limit", "setting"), [({"max_pixels": 1280 * 719}, "max_pixels"), ({"max_streams": 1}, "")])
-def test_pixels_and_streams_are_limited(film: Path, limit: dict[str, int], setting: str) -> None:
+def test_pixels_and_streams_are_limited(film: Path, limit: dict[str, Any], setting: str) -> None:
     process = DecodingProcess(Limits(**limit))
     try:
         _, ended = rest(process.watch(film, OPTIONS))

@@ -32,7 +32,9 @@ def test_a_film_of_three_hours_passes_and_a_file_without_frames_does_not() -> No
 
 
 def test_the_operator_hands_its_limits_to_the_process() -> None:
-    shots = SplitShots(SplitShots.Settings(max_pixels=1000, output_mb=7, wall_seconds=9, max_clips=3))
+    shots = SplitShots(
+        SplitShots.Settings.model_validate({"max_pixels": 1000, "output_mb": 7, "wall_seconds": 9, "max_clips": 3})
+    )
     assert shots._process is not None
     limits = shots._process._limits
     assert (limits.owner, limits.max_pixels, limits.output_mb, limits.wall_seconds) == ("shots", 1000, 7, 9)

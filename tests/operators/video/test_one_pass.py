@@ -166,7 +166,11 @@ def test_a_clip_ends_where_its_samples_would_be_too_many(films: Any, monkeypatch
 def test_clips_and_footage_are_bounded_whatever_is_stored(films: Any) -> None:
     path = films.make(films.scenes([30] * 6, 160, 96), fps=10)
     assert len(run(path)[0]) == 6
-    for options, setting in (({"max_clips": 3}, "max_clips"), ({"max_hours": 8.5 / 3600}, "max_hours")):
+    bounds: list[tuple[dict[str, Any], str]] = [
+        ({"max_clips": 3}, "max_clips"),
+        ({"max_hours": 8.5 / 3600}, "max_hours"),
+    ]
+    for options, setting in bounds:
         clips, ended = run(path, **options)
         assert ended.kind == "refused" and f"shots.{setting}" in (ended.message or "")
         assert ended.clips == len(clips) and 3 <= len(clips) <= 4

@@ -90,12 +90,16 @@ def test_pictures_and_streams_over_the_limit_are_refused_by_name(films: Any) -> 
     for codec, name in (("mpeg4", "a.mp4"), ("mjpeg", "b.avi"), ("mpeg2video", "c.ts")):
         pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         path = films.make(films.scenes([5], 320, 180), name, codec=codec, pix_fmt=pixels)
-        with pytest.raises(RowFailure, match="320×180 pixels, over the limit of 57,599; raise x.max_pixels") as caught:
-            with open_video(path, Limits(owner="x", max_pixels=320 * 180 - 1)):
-                pass
+        with (
+            pytest.raises(
+                RowFailure, match=r"320×180 pixels, over the limit of 57,599; raise x\.max_pixels"
+            ) as caught,
+            open_video(path, Limits(owner="x", max_pixels=320 * 180 - 1)),
+        ):
+            pass
         assert caught.value.kind is ErrorKind.REFUSED
     with (
-        pytest.raises(RowFailure, match="more than 1 streams in it; raise x.max_streams"),
+        pytest.raises(RowFailure, match=r"more than 1 streams in it; raise x\.max_streams"),
         open_video(film, Limits(owner="x", max_streams=1)),
     ):
         pass
