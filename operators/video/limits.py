@@ -17,7 +17,7 @@ class LimitSettings(contract.Settings):
     """Limits of a decoding process, for one request: a pass over a video, or a span of it.
 
     Wall-clock time grows with what comes out, so that a long film passes and a file that yields nothing does
-    not: three hours at 25 frames a second may take 37.5 hours on the clock, and 4 of CPU time.
+    not: three hours at 25 frames a second may take 15.5 hours on the clock, and 4 of CPU time.
     """
 
     stall_seconds: float = Field(default=120.0, gt=0, description="a decoder silent for this long is killed")
@@ -26,7 +26,7 @@ class LimitSettings(contract.Settings):
         default=1800.0, gt=0, description="time by the clock that it may take beside seconds_per_frame"
     )
     seconds_per_frame: float = Field(
-        default=0.5, ge=0, description="time by the clock that each frame adds to wall_seconds"
+        default=0.2, ge=0, description="time by the clock that each frame adds to wall_seconds"
     )
     memory_mb: int = Field(default=1500, ge=200, description="memory in MiB that the decoding process may hold")
     max_pixels: int = Field(
@@ -49,7 +49,7 @@ class Limits:
     stall_seconds: float = 120.0
     cpu_seconds: float = 14400.0
     wall_seconds: float = 1800.0
-    seconds_per_frame: float = 0.5
+    seconds_per_frame: float = 0.2
     memory_mb: int = 1500
     max_pixels: int = 40_000_000
     max_streams: int = 300

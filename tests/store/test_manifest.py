@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.errors import ConfigurationError, StorageError
+from store import manifest
 from store.manifest import VideoEntry, read_input, read_partition, write_manifest
 from store.objects import open_store
 from store.video_entry import ManifestError
@@ -165,3 +166,14 @@ def test_three_hundred_thousand_videos_are_read_and_written_quickly(tmp_path):
     assert write_manifest(store, entries, 1024) == 293
     assert time.process_time() - started < 20
     assert read_partition(store, 292) == entries[292 * 1024 :]
+
+
+def test_a_manifest_that_is_too_long_is_not_read(tmp_path, s3_bucket, monkeypatch):
+    monkeypatch.setattr(manifest, "MANIFEST_LIMIT", 20)
+    (tmp_path / "m.csv").write_text("uri\n" + "s3://bucket/a.mp4\n")
+    open_store(s3_bucket).put("m.csv", (tmp_path / "m.csv").read_bytes())
+    for source in (str(tmp_path / "m.csv"), f"{s3_bucket}/m.csv"):
+        with pytest.raises(ManifestError, match="over 20 bytes; split it"):
+            read_input(source)
+    monkeypatch.setattr(manifest, "MANIFEST_LIMIT", 22)
+    assert len(read_input(f"{s3_bucket}/m.csv")) == 1

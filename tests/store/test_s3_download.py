@@ -12,7 +12,7 @@ import pytest
 
 import store.s3_download as s3_download
 from benchmarks.faulty_s3 import FaultyProxy
-from operators.errors import ErrorKind, RowFailure
+from operators.errors import ConfigurationError, ErrorKind, RowFailure
 from store.media import MediaOpener
 from tests.s3_servers import S3Server
 
@@ -83,6 +83,23 @@ def test_a_full_disk_is_noticed_before_the_download(
     kind, message = refusal(MediaOpener(None, tmp_path), f"s3://{bucket}/in/a.mp4")
     assert kind is ErrorKind.UNREADABLE
     assert "TMPDIR" in message
+
+
+def test_a_video_over_the_limit_is_not_downloaded(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUSHES_MAX_DOWNLOAD_GB", f"{(len(DATA) - 1) / 1e9:.9f}")
+    opener = pickle.loads(pickle.dumps(MediaOpener(None, tmp_path)))  # workers keep what the driver was told
+    monkeypatch.setenv("RUSHES_MAX_DOWNLOAD_GB", "1000")
+    kind, message = refusal(opener, f"s3://{bucket}/in/a.mp4")
+    assert kind is ErrorKind.REFUSED and "RUSHES_MAX_DOWNLOAD_GB" in message
+    assert list(tmp_path.iterdir()) == []
+    with MediaOpener(None, tmp_path)(f"s3://{bucket}/in/a.mp4") as media:
+        assert media.size == len(DATA)
+    for nonsense in ("lots", "-1", "0", "nan", "1e99"):
+        monkeypatch.setenv("RUSHES_MAX_DOWNLOAD_GB", nonsense)
+        with pytest.raises(ConfigurationError, match="give a number of gigabytes"):
+            MediaOpener(None, tmp_path)
 
 
 def test_a_broken_download_goes_on_where_it_broke(

@@ -91,3 +91,10 @@ def test_forgotten_samples_are_gone_and_others_stay() -> None:
     track.flush()
     track.forget(1.0)
     assert not track.span(0.0, 0.5).any() and (track.span(1.0, 2.0) > 0).all()
+
+
+def test_sound_of_a_few_samples_a_second_is_refused_before_it_grows() -> None:
+    track = SoundTrack(origin=0.0)
+    with pytest.raises(ValueError, match="sample rate of 7 Hz"):
+        track.feed(frame(np.zeros(100_000), 7, 0.0))
+    assert track.end == float("-inf")
