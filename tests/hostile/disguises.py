@@ -86,8 +86,8 @@ def archive(data: bytes, rng: Random) -> bytes:
     sink = io.BytesIO()
     if rng.random() < 0.5:
         with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as packed:
-            packed.writestr("../../film.mp4", data)
-            packed.writestr("zeros", bytes(8 << 20))
+            for name, content in (("../../film.mp4", data), ("zeros", bytes(8 << 20))):
+                packed.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # of no date
     else:
         with tarfile.open(fileobj=sink, mode="w") as tape:
             member = tarfile.TarInfo("/etc/film.mp4")
