@@ -38,8 +38,8 @@ _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO
 _EPERM = 1
 
 _MACHINES: dict[str, tuple[int, int, tuple[int, ...]]] = {
-    # audit architecture, seccomp(2), and: socket, connect, socketpair, clone3 is left alone for threads,
-    # ptrace, execve, execveat, process_vm_readv, process_vm_writev, io_uring_setup, bpf, userfaultfd
+    # Audit architecture, the number of seccomp(2), and those that are refused: socket, connect, socketpair, ptrace,
+    # execve, execveat, process_vm_readv, process_vm_writev, io_uring_setup, bpf, userfaultfd.
     "x86_64": (0xC000003E, 317, (41, 42, 53, 101, 59, 322, 310, 311, 425, 321, 323)),
     "aarch64": (0xC00000B7, 277, (198, 203, 199, 117, 221, 281, 270, 271, 425, 280, 282)),
 }
@@ -63,9 +63,13 @@ def confine() -> tuple[str, ...]:
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> bool:
-    """Of root's rights keep the one to read files of others."""
-    version = struct.pack("=Ii", 0x20080522, 0)
-    return libc.capset(version, struct.pack("=6I", *[_CAP_DAC_OVERRIDE] * 2, 0, 0, 0, 0)) == 0
+    """Of root's rights keep the one to read files of others, where it is there."""
+    version, held = struct.pack("=Ii", 0x20080522, 0), ctypes.create_string_buffer(24)
+    if libc.capget(version, held) != 0:
+        return False
+    _, permitted, *_ = struct.unpack("=6I", held.raw)
+    kept = permitted & _CAP_DAC_OVERRIDE
+    return libc.capset(version, struct.pack("=6I", kept, kept, 0, 0, 0, 0)) == 0
 
 
 def _limit_resources() -> bool:
