@@ -16,7 +16,6 @@ Only processes that this program started are killed.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import math
 import os
@@ -36,7 +35,8 @@ from benchmarks.soak_cluster import OneMachine, Shape
 from benchmarks.soak_events import EVENTS, PLACES
 from benchmarks.soak_network import Network, bridged, why_not_bridged
 from benchmarks.soak_places import Bucket, Place, SmallDisk, mounted, why_no_small_disk
-from benchmarks.soak_round import Report, Round, Setting, calm_run
+from benchmarks.soak_report import Report
+from benchmarks.soak_round import Round, Setting, calm_run
 from benchmarks.soak_videos import slices
 
 SHAPES = (Shape(2, 1), Shape(2, 1), Shape(2))
@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with setting(kinds, folder, folder / "videos", options.seed, options.mean_seconds, options.patience) as scene:
             report = soak(scene, agenda(kinds, options.rounds, options.per_round, dice), _tell, 60 * options.minutes)
     if options.json:
-        print(json.dumps({**dataclasses.asdict(report), "skipped": skipped, **report.shares()}, indent=2))
+        print(json.dumps({**vars(report), "skipped": skipped, **report.shares()}, indent=2))
     else:
         print(report.table())
     return 0 if report.clean else 1

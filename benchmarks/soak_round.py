@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import subprocess
-import sys
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos_processes import kill_tree
 from benchmarks.chaos_rows import compare, rows_of, visible_clips
 from benchmarks.soak_calls import annotated, read_calls
 from benchmarks.soak_cluster import OneMachine
+from benchmarks.soak_driver import Driver, Hung
 from benchmarks.soak_events import EVENTS, PLACES, NoVictim, Scene
 from benchmarks.soak_network import Network
 from benchmarks.soak_places import Place
+from benchmarks.soak_report import Report
 from operators.errors import RushesError
 from pipeline.attempts import read_attempts
 from store.objects import open_store
@@ -31,71 +27,6 @@ MOST_STARTS = 12
 
 STOPPED = 3
 """Exit code of a job that stopped and says that it can be resumed."""
-
-
-@dataclass
-class Report:
-    """What the events did to the jobs.
-
-    `events` counts them by kind, `stops` the jobs that stopped by themselves and were started again, by the event
-    before. `clips` are those of one job. `annotated` counts clips given to the GPU stage over all jobs, `repeated`
-    those of them that had been given to it before, `in_flight` the clips of videos that were begun and not stored
-    when an event struck: what may be repeated. `reannotated` are clips done again that were committed, or visible
-    when a driver started.
-    """
-
-    rounds: int = 0
-    events: Counter[str] = field(default_factory=Counter)
-    stops: Counter[str] = field(default_factory=Counter)
-    by_kind: dict[str, dict[str, float]] = field(default_factory=dict)
-    starts: int = 0
-    clips: int = 0
-    lost: int = 0
-    doubled: int = 0
-    changed: int = 0
-    reannotated: int = 0
-    annotated: int = 0
-    repeated: int = 0
-    in_flight: int = 0
-    findings: list[str] = field(default_factory=list)
-    messages: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def clean(self) -> bool:
-        """Whether nothing was lost, doubled, changed or done again without need, and nothing hung."""
-        bad = self.lost or self.doubled or self.changed or self.reannotated or self.findings
-        return not bad and self.repeated <= self.in_flight
-
-    def shares(self) -> dict[str, float]:
-        """Clips repeated, and clips in flight at the events, over clips that had to be annotated."""
-        needed = max(1, self.annotated - self.repeated)
-        return {
-            "repeated_share": round(self.repeated / needed, 4),
-            "in_flight_share": round(self.in_flight / needed, 4),
-        }
-
-    def table(self) -> str:
-        """The report for people, as Markdown."""
-        lines = ["| event | times | jobs that stopped | clips done again | seconds a job |", "|---|---|---|---|---|"]
-        for kind, row in sorted(self.by_kind.items()):
-            share = row["repeated"] / max(1, row["annotated"] - row["repeated"])
-            lines.append(
-                f"| {kind} | {row['events']:.0f} | {row['stops']:.0f} | {row['repeated']:.0f} ({share:.1%}) "
-                f"| {row['seconds'] / max(1, row['jobs']):.0f} |"
-            )
-        shares = self.shares()
-        lines += [
-            "",
-            f"{self.rounds} rounds, {self.events.total()} events, {self.starts} drivers, {self.seconds:.0f} s; "
-            f"a job has {self.clips} clips.",
-            f"Lost {self.lost}, doubled {self.doubled}, changed {self.changed}, annotated again {self.reannotated}.",
-            f"Repeated: {self.repeated} of {self.annotated - self.repeated} ({shares['repeated_share']:.1%}); "
-            f"in flight at the events: {self.in_flight}.",
-            *(f"FINDING: {finding}" for finding in self.findings),
-            *(f"stopped: {message}" for message in self.messages),
-        ]
-        return "\n".join(lines)
 
 
 @dataclass
@@ -113,74 +44,6 @@ class Setting:
     mean_seconds: float
     patience: float
     options: Sequence[str] = ()
-
-
-class Hung(Exception):
-    """A job made no progress for too long."""
-
-
-class Driver:
-    """The process of one driver, watched."""
-
-    def __init__(
-        self, videos: Path, output: str, address: str, folder: Path, environment: Mapping[str, str],
-        options: Sequence[str] = (),
-    ) -> None:  # fmt: skip
-        self._calls, self._progress = folder / "calls", folder / "progress"
-        self._log = folder / f"driver-{len(list(folder.glob('driver-*.log')))}.log"
-        words = [str(videos), output, address, str(self._calls), str(self._progress), *options]
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.soak_job", *words],
-                env={**os.environ, "RAY_AUTH_MODE": "disabled", **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._seen: object = None
-        self._since = time.monotonic()
-
-    def ended(self, seconds: float, patience: float) -> bool:
-        """Wait at most `seconds` for the end. Raises `Hung` where nothing has moved for `patience` seconds."""
-        end = time.monotonic() + seconds
-        while self.process.poll() is None:
-            sizes = [path.stat().st_size if path.exists() else 0 for path in (self._calls, self._progress)]
-            state = (sizes[0], self._counts())
-            if state != self._seen:
-                self._seen, self._since = state, time.monotonic()
-            if time.monotonic() - self._since > patience:
-                raise Hung(f"no progress for {patience:.0f} s; the last that was seen: {self.last_progress()}")
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.2)
-        return True
-
-    def _counts(self) -> object:
-        """What of the last report says that work was done."""
-        said = self.last_progress()
-        return [value for name, value in sorted(said.items()) if name not in ("at", "elapsed")]
-
-    def last_progress(self) -> dict[str, Any]:
-        """The last report of the run that was written whole."""
-        lines = self._progress.read_bytes()[-4000:].split(b"\n") if self._progress.exists() else []
-        for line in reversed(lines):
-            try:
-                said = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(said, dict):
-                return said
-        return {}
-
-    def kill(self) -> None:
-        """SIGKILL to the driver and what it started."""
-        kill_tree(self.process.pid)
-        self.process.wait()
-
-    def complaint(self) -> str:
-        """The end of what the process wrote."""
-        return self._log.read_text(errors="replace").strip()[-600:]
 
 
 def calm_run(

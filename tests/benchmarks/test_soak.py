@@ -15,7 +15,7 @@ from benchmarks.soak import agenda, possible, setting, soak
 from benchmarks.soak_calls import annotated, open_batches, read_calls
 from benchmarks.soak_events import EVENTS, PLACES
 from benchmarks.soak_job import log_call
-from benchmarks.soak_round import Report
+from benchmarks.soak_report import Report
 from benchmarks.soak_videos import slices
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "videos"
@@ -75,12 +75,12 @@ def test_what_a_machine_does_not_allow_is_left_out_with_its_reason(monkeypatch: 
 
 @pytest.mark.parametrize("wrong", ["lost", "doubled", "changed", "reannotated", "findings", "repeated"])
 def test_one_flaw_makes_a_report_unclean(wrong: str) -> None:
-    report = Report(rounds=1, annotated=10, clips=5)
+    report = Report(rounds=1, annotated=10, clips=5, events=Counter(["drain"]), stops=Counter(["drain"]))
     assert report.clean
     setattr(report, wrong, ["a job hung"] if wrong == "findings" else 1)
     assert not report.clean
     assert report.table()
-    json.dumps(report.shares())
+    json.dumps({**vars(report), **report.shares()})
 
 
 def test_work_repeated_is_bounded_by_what_was_in_flight() -> None:

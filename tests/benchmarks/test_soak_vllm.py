@@ -13,14 +13,16 @@ import pytest
 from benchmarks.chaos_rows import compare, rows_of
 from benchmarks.soak_calls import annotated, open_batches, read_calls
 from benchmarks.soak_cluster import OneMachine, Shape
+from benchmarks.soak_driver import Driver
 from benchmarks.soak_network import Network
-from benchmarks.soak_round import Driver
 from tests.pipeline.run_chain import write_film
 
 for library in ("torch", "transformers", "vllm"):
     pytest.importorskip(library, reason=f"{library} is not installed (make install)")
 
 PATIENCE = 400.0
+NODE = Shape(5, 1)
+"""One node holds every actor, so that the other's loss stops nothing."""
 
 
 @pytest.fixture
@@ -31,14 +33,15 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.mark.cluster
+@pytest.mark.timeout(1200)
 def test_an_engine_whose_node_dies_starts_elsewhere_and_mixes_no_rows_up(folder: Path) -> None:
     from tests.tiny.llama import write_llama
 
     model = write_llama(folder / "model")
     videos = folder / "videos"
     videos.mkdir()
-    for name in "abcde":
-        write_film(videos / f"{name}.mp4", [14, 16, 18, 14])
+    for name in "abc":
+        write_film(videos / f"{name}.mp4", [14, 16, 18, 14, 16])
     for name in ("calm", "storm"):
         (folder / name / "ray").mkdir(parents=True)
 
@@ -47,10 +50,10 @@ def test_an_engine_whose_node_dies_starts_elsewhere_and_mixes_no_rows_up(folder:
         return Driver(videos, str(folder / name / "out"), cluster.address, folder / name, {}, options)
 
     with ExitStack() as stack:
-        quiet = stack.enter_context(OneMachine(folder / "calm" / "ray", Network(), [Shape(3, 1)]))
+        quiet = stack.enter_context(OneMachine(folder / "calm" / "ray", Network(), [NODE]))
         calm = start("calm", quiet, 0.0)  # beside the other: two engines start in the time of one
         stack.callback(calm.kill)
-        cluster = stack.enter_context(OneMachine(folder / "storm" / "ray", Network(), [Shape(3, 1), Shape(3, 1)]))
+        cluster = stack.enter_context(OneMachine(folder / "storm" / "ray", Network(), [NODE, NODE]))
         storm = start("storm", cluster, 1.0)
         stack.callback(storm.kill)
         killed = kill_the_node_of_an_engine(cluster, storm, folder / "storm" / "calls")
@@ -60,7 +63,7 @@ def test_an_engine_whose_node_dies_starts_elsewhere_and_mixes_no_rows_up(folder:
     assert (calm.process.returncode, storm.process.returncode) == (0, 0), calm.complaint() + storm.complaint()
     expected = rows_of(str(folder / "calm" / "out"))
     captions = [row["caption"] for key, row in expected.items() if key.startswith("clip:")]
-    assert len(captions) == len(set(captions)) == 20
+    assert len(captions) == len(set(captions)) == 15
     difference = compare(expected, str(folder / "storm" / "out"))
     assert (difference.lost, difference.doubled, difference.changed, difference.findings) == (0, 0, 0, [])
     calls = read_calls(folder / "storm" / "calls")
