@@ -118,6 +118,8 @@ def cluster(address: str | None, cpus: int | None, wishes: Wishes = NO_WISHES) -
     if ray.is_initialized():
         yield _capacity(wishes)
         return
+    if address is None:
+        _read_environment_again()
     own = {"num_cpus": cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     with _stderr_on_failure(), _own_sigterm():
         ray.init(
@@ -136,6 +138,14 @@ def cluster(address: str | None, cpus: int | None, wishes: Wishes = NO_WISHES) -
 def _capacity(wishes: Wishes) -> Capacity:
     nodes = present_nodes()
     return capacity_of(nodes, wishes, autoscaler_limits(nodes))
+
+
+def _read_environment_again() -> None:
+    """Ray's core reads its environment when it is imported, which was before `OWN` was in it."""
+    from ray._raylet import AuthenticationTokenLoader, Config
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager
