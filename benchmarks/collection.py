@@ -26,7 +26,7 @@ from pipeline.salvage import CHAIN, PACKAGE, SCHEMA
 from pipeline.source import Batch
 from pipeline.worker import VideoWorker, WorkOrder, new_writer
 from pipeline.writer import ShardOptions
-from store.layout import attempt_key, shard_key
+from store.layout import SHARD_KINDS, attempt_key, partition_prefix, shard_key
 from store.lease import Lease
 from store.markers import Marker, latest_generations, write_marker
 from store.media import MediaOpener
@@ -130,6 +130,12 @@ def commit_like(store: ObjectStore, model: Marker, partitions: Sequence[int]) ->
         write_marker(store, model.model_copy(update={"partition": partition, "shards": shards}))
 
     in_threads(commit, partitions)
+
+
+def forget(store: ObjectStore, partition: int) -> None:
+    """Remove everything that is stored of an uncommitted partition, but its manifest."""
+    for kind in (*SHARD_KINDS, "attempts"):
+        store.delete([info.key for info in store.list(partition_prefix(kind, partition))])
 
 
 def litter(folder: Path, shard: bytes, partitions: Sequence[int], videos: int) -> int:

@@ -17,7 +17,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -28,8 +27,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.collection import Collection, commit_like, committing, litter, receipts_of, without_fsync
-from benchmarks.resume_run import Start
+from benchmarks.collection import Collection, commit_like, committing, forget, litter, receipts_of, without_fsync
+from benchmarks.resume_run import Start, peak_mb
 from benchmarks.sleeping import VIDEOS
 from pipeline.opening import open_run
 from pipeline.receipt import Receipt
@@ -107,10 +106,10 @@ def measure(collection: Collection, options: argparse.Namespace, say: Callable[[
     store = open_store(collection.output)
     say("the list of videos")
     collection.write_list()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mb()
     with clock.time("read"):
         read_input(collection.input)
-    manifest_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3
+    manifest_mb = peak_mb() - before
     say("the manifest and the run record")
     with without_fsync(), clock.time("open"):
         open_run(collection.run(), store)
@@ -134,6 +133,7 @@ def measure(collection: Collection, options: argparse.Namespace, say: Callable[[
     salvaged = start(collection)
     with without_fsync():
         commit_like(store, model, range(last, collection.partitions - 1))
+        forget(store, collection.partitions - 1)
     say("a start with one partition left")
     resumed = start(collection)
     return {
