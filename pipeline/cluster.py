@@ -111,15 +111,12 @@ def cluster(address: str | None, cpus: int | None, wishes: Wishes = NO_WISHES) -
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if address is None:
-        for name, value in OWN.items():
-            os.environ.setdefault(name, value)
+        take_own_environment()
     import ray
 
     if ray.is_initialized():
         yield _capacity(wishes)
         return
-    if address is None:
-        _read_environment_again()
     own = {"num_cpus": cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     with _stderr_on_failure(), _own_sigterm():
         ray.init(
@@ -140,9 +137,11 @@ def _capacity(wishes: Wishes) -> Capacity:
     return capacity_of(nodes, wishes, autoscaler_limits(nodes))
 
 
-def _read_environment_again() -> None:
-    """Ray's core reads its environment when it is imported, which was before `OWN` was in it."""
-    from ray._raylet import AuthenticationTokenLoader, Config
+def take_own_environment() -> None:
+    """Put `OWN` into the environment, and have Ray's core read it again: it does so only when it is imported."""
+    for name, value in OWN.items():
+        os.environ.setdefault(name, value)
+    from ray._raylet import AuthenticationTokenLoader, Config  # pyright: ignore[reportAttributeAccessIssue]
 
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
