@@ -204,6 +204,7 @@ def _context(errored_blocks: int) -> DataContext:
     # wait for the end of a film. With larger blocks all videos of a partition would also go to one actor.
     context.target_max_block_size = 1
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", message="The minimum number of concurrent actors")  # fewer videos came than told
     return context
 
 

