@@ -114,12 +114,13 @@ def soak(
     rounds: Sequence[Sequence[str]],
     tell: Callable[[str], None] = lambda line: None,
     seconds: float = math.inf,
+    report: Report | None = None,
 ) -> Report:
     """Run `rounds`; events that came too late for their job are tried again on another output.
 
-    None begins after so many `seconds`.
+    None begins after so many `seconds`. What happens is counted in `report` as it happens.
     """
-    report = Report()
+    report = report or Report()
     begun = time.monotonic()
     for number, events in enumerate(rounds, 1):
         if time.monotonic() - begun > seconds:
@@ -129,7 +130,8 @@ def soak(
             tries += 1
             one = Round(scene, f"round-{number}-{tries}", report)
             left = one.run(left)
-            tell(f"round {number} of {len(rounds)}: {'; '.join(one.told) or 'nothing could be struck'}")
+            told = "; ".join(one.told) or "nothing could be struck"
+            tell(f"round {number} of {len(rounds)}: {told}; {'clean so far' if report.clean else 'NOT CLEAN'}")
             shutil.rmtree(scene.folder / one.name, ignore_errors=True)
             one.forget()
         report.findings += [f"round {number}: {kind} found nothing to strike" for kind in left]
@@ -160,17 +162,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         _tell(f"left out: {kind}: {why}")
     if not kinds:
         return 2
-    dice = random.Random(options.seed)
+    dice, report = random.Random(options.seed), Report()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that everything is taken down
     with tempfile.TemporaryDirectory(prefix="rsk-", dir=FOLDERS, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         slices(options.videos, folder / "videos", options.slices)
-        with setting(kinds, folder, folder / "videos", options.seed, options.mean_seconds, options.patience) as scene:
-            report = soak(scene, agenda(kinds, options.rounds, options.per_round, dice), _tell, 60 * options.minutes)
-    if options.json:
-        print(json.dumps({**vars(report), "skipped": skipped, **report.shares()}, indent=2))
-    else:
-        print(report.table())
+        try:
+            with setting(
+                kinds, folder, folder / "videos", options.seed, options.mean_seconds, options.patience
+            ) as scene:
+                rounds = agenda(kinds, options.rounds, options.per_round, dice)
+                soak(scene, rounds, _tell, 60 * options.minutes, report)
+        finally:  # what was seen counts, whatever ends the soak
+            shown = json.dumps({**vars(report), "skipped": skipped, **report.shares()}, indent=2)
+            print(shown if options.json else report.table(), flush=True)
     return 0 if report.clean else 1
 
 

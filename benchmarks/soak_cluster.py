@@ -29,6 +29,7 @@ from benchmarks.soak_network import Host, Network
 START_SECONDS = 180.0
 """Time for a node to come up; some seconds on an idle machine."""
 
+STARTS = 3
 OBJECT_STORE_BYTES = 120 << 20
 
 ENVIRONMENT = {
@@ -111,9 +112,7 @@ class OneMachine:
 
     def add(self, shape: Shape) -> Node:
         """A node that joins; returns once its raylet runs."""
-        node = self.begin(shape)
-        self.await_up(node)
-        return node
+        return self.await_up(self.begin(shape))
 
     def begin(self, shape: Shape) -> Node:
         """Start a node without waiting for it."""
@@ -124,9 +123,20 @@ class OneMachine:
         self.nodes.append(node)
         return node
 
-    def await_up(self, node: Node) -> None:
-        """Wait for a node that `begin` started."""
+    def await_up(self, node: Node) -> Node:
+        """Wait for a node that `begin` started; the node that is up in the end.
+
+        Ray gives a raylet 30 s to start, which a busy machine may need: it is tried `STARTS` times.
+        """
+        for _ in range(STARTS - 1):
+            try:
+                node.ray_id = self._await_id(node.process, f"node-{node.number}")
+                return node
+            except RuntimeError:
+                self.kill(node)
+                node = self.begin(node.shape)
         node.ray_id = self._await_id(node.process, f"node-{node.number}")
+        return node
 
     def kill(self, node: Node) -> None:
         """SIGKILL to the raylet and all its processes, as when a machine loses its power."""

@@ -62,7 +62,7 @@ def drain(scene: Scene) -> str:
     new = scene.cluster.begin(node.shape)
     time.sleep(max(0.0, deadline - time.monotonic()))
     scene.cluster.kill(node)
-    scene.cluster.await_up(new)
+    new = scene.cluster.await_up(new)
     return f"{node} was drained and died {NOTICE} s later, {new} joined"
 
 
