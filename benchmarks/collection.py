@@ -8,7 +8,7 @@ own writer; those of committed ones, which only a listing meets, are links to on
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,10 +132,11 @@ def commit_like(store: ObjectStore, model: Marker, partitions: Sequence[int]) ->
     in_threads(commit, partitions)
 
 
-def forget(store: ObjectStore, partition: int) -> None:
-    """Remove everything that is stored of an uncommitted partition, but its manifest."""
-    for kind in (*SHARD_KINDS, "attempts"):
-        store.delete([info.key for info in store.list(partition_prefix(kind, partition))])
+def forget(store: ObjectStore, partitions: Iterable[int]) -> None:
+    """Remove everything that is stored of these partitions, markers too, but their manifest."""
+    for partition in partitions:
+        for kind in (*SHARD_KINDS, "attempts", "commits"):
+            store.delete([info.key for info in store.list(partition_prefix(kind, partition))])
 
 
 def litter(folder: Path, shard: bytes, partitions: Sequence[int], videos: int) -> int:

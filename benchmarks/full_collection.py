@@ -35,6 +35,7 @@ from pipeline.receipt import Receipt
 from store.manifest import read_input
 from store.markers import Marker
 from store.objects import open_store
+from store.status import begun_partitions
 
 START_SECONDS = 3_600.0
 """Patience with one start."""
@@ -115,6 +116,7 @@ def measure(collection: Collection, options: argparse.Namespace, say: Callable[[
         open_run(collection.run(), store)
     say("a start with nothing committed")
     fresh = start(collection)
+    forget(store, begun_partitions(store))
     say(f"{sample} partitions, done and committed")
     costs, model = commits(collection, sample)
     last = collection.partitions - left_open
@@ -131,9 +133,9 @@ def measure(collection: Collection, options: argparse.Namespace, say: Callable[[
         files = litter(Path(collection.output), shard, range(sample, last), collection.partition_size)
     say(f"a start with {left_open} open partitions")
     salvaged = start(collection)
+    forget(store, range(last, collection.partitions))
     with without_fsync():
         commit_like(store, model, range(last, collection.partitions - 1))
-        forget(store, collection.partitions - 1)
     say("a start with one partition left")
     resumed = start(collection)
     return {

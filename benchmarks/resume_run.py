@@ -52,8 +52,7 @@ class _Watch:
         self._begun, self._before = time.monotonic(), -1
 
     def __call__(self, progress: Progress) -> None:
-        passed = round(time.monotonic() - self._begun, 2)
-        start = self.start
+        passed, start = self._passed(), self.start
         if progress.note.endswith("partitions to do"):
             start.counted, start.cpu_counted = passed, round(time.process_time(), 2)
             start.pending = progress.partitions_total - progress.partitions_committed
@@ -63,13 +62,16 @@ class _Watch:
         if progress.phase == "running" and self._before < 0:
             self._before, start.graph = done, passed
         elif progress.phase in ("running", "done") and done > self._before:
-            self.finish(passed)
+            self.finish()
             raise _Enough
 
-    def finish(self, passed: float) -> None:
+    def _passed(self) -> float:
+        return round(time.monotonic() - self._begun, 2)
+
+    def finish(self) -> None:
         """Note what was used, and tell."""
         start = self.start
-        start.first, start.cpu_first = passed, round(time.process_time(), 2)
+        start.first, start.cpu_first = self._passed(), round(time.process_time(), 2)
         start.peak_mb = round(peak_mb(), 1)
         start.requests = dict(self._requests)
         self._told(start)
@@ -96,8 +98,8 @@ def begin(collection: Collection, told: Callable[[Start], None]) -> None:
 
     watch = _Watch(requests, told)
     with suppress(_Enough), mock.patch.object(URLLib3Session, "send", counted):
-        summary = execute(collection.run(), watch)
-        watch.finish(round(summary.progress.elapsed, 2))  # it was all done between two reports
+        execute(collection.run(), watch)
+        watch.finish()  # it was all done between two reports
 
 
 def main(argv: Sequence[str]) -> int:

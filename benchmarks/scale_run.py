@@ -136,6 +136,8 @@ class _Watch:
         self._figures.driver_cpu_seconds = time.process_time() - self._cpu
         now = psutil.cpu_times()
         passed = sum(now) - sum(self._machine) - (now.guest - self._machine.guest)
+        if not passed:
+            return
         idle = now.idle - self._machine.idle + now.iowait - self._machine.iowait
         self._figures.busy_share = round(1 - idle / passed, 3)
         self._figures.own_share = round((self._cluster.spent(always=True) - self._own) / passed, 3)
