@@ -8,7 +8,7 @@ own writer; those of committed ones, which only a listing meets, are links to on
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from pipeline.salvage import CHAIN, PACKAGE, SCHEMA
 from pipeline.source import Batch
 from pipeline.worker import VideoWorker, WorkOrder, new_writer
 from pipeline.writer import ShardOptions
-from store.layout import attempt_key, shard_key
+from store.layout import SHARD_KINDS, attempt_key, partition_prefix, shard_key
 from store.lease import Lease
 from store.markers import Marker, latest_generations, write_marker
 from store.media import MediaOpener
@@ -130,6 +130,13 @@ def commit_like(store: ObjectStore, model: Marker, partitions: Sequence[int]) ->
         write_marker(store, model.model_copy(update={"partition": partition, "shards": shards}))
 
     in_threads(commit, partitions)
+
+
+def forget(store: ObjectStore, partitions: Iterable[int]) -> None:
+    """Remove everything that is stored of these partitions, markers too, but their manifest."""
+    for partition in partitions:
+        for kind in (*SHARD_KINDS, "attempts", "commits"):
+            store.delete([info.key for info in store.list(partition_prefix(kind, partition))])
 
 
 def litter(folder: Path, shard: bytes, partitions: Sequence[int], videos: int) -> int:

@@ -37,8 +37,8 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 """The node types of the cluster; all may be zero."""
 
-IDLE_SECONDS = 6.0
-"""Time after which a node without work is ended."""
+IDLE_SECONDS = 15.0
+"""Time after which a node without work is ended. Ray counts from the start of the node's process."""
 
 SHRINK_SECONDS = 300.0
 """Time after the run in which the cluster must be its head alone again."""

@@ -17,7 +17,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -28,14 +27,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.collection import Collection, commit_like, committing, litter, receipts_of, without_fsync
-from benchmarks.resume_run import Start
+from benchmarks.collection import Collection, commit_like, committing, forget, litter, receipts_of, without_fsync
+from benchmarks.resume_run import Start, peak_mb
 from benchmarks.sleeping import VIDEOS
 from pipeline.opening import open_run
 from pipeline.receipt import Receipt
 from store.manifest import read_input
 from store.markers import Marker
 from store.objects import open_store
+from store.status import begun_partitions
 
 START_SECONDS = 3_600.0
 """Patience with one start."""
@@ -107,15 +107,16 @@ def measure(collection: Collection, options: argparse.Namespace, say: Callable[[
     store = open_store(collection.output)
     say("the list of videos")
     collection.write_list()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mb()
     with clock.time("read"):
         read_input(collection.input)
-    manifest_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3
+    manifest_mb = peak_mb() - before
     say("the manifest and the run record")
     with without_fsync(), clock.time("open"):
         open_run(collection.run(), store)
     say("a start with nothing committed")
     fresh = start(collection)
+    forget(store, begun_partitions(store))
     say(f"{sample} partitions, done and committed")
     costs, model = commits(collection, sample)
     last = collection.partitions - left_open
@@ -132,6 +133,7 @@ def measure(collection: Collection, options: argparse.Namespace, say: Callable[[
         files = litter(Path(collection.output), shard, range(sample, last), collection.partition_size)
     say(f"a start with {left_open} open partitions")
     salvaged = start(collection)
+    forget(store, range(last, collection.partitions))
     with without_fsync():
         commit_like(store, model, range(last, collection.partitions - 1))
     say("a start with one partition left")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from unittest import mock
 
-from pipeline.cluster import OWN, QUIET
+from pipeline.cluster import QUIET, take_own_environment
 
 OBJECT_STORE = 80 << 20
 """Bytes of shared memory that a node may fill; rows here are tiny."""
@@ -25,8 +25,8 @@ def many_nodes(shapes: Sequence[tuple[int, int]]) -> Iterator[str]:
     from ray.cluster_utils import Cluster
 
     folder = tempfile.mkdtemp(prefix="rn-", dir="/tmp")  # sockets below it may have 107 bytes
-    environment = {**QUIET, **OWN, "RAY_TMPDIR": folder}
-    with mock.patch.dict(os.environ, environment):
+    with mock.patch.dict(os.environ, {**QUIET, "RAY_TMPDIR": folder}):
+        take_own_environment()
         os.environ.pop("RAY_ADDRESS", None)
         cluster = Cluster()
         try:

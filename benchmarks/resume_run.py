@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -51,8 +52,7 @@ class _Watch:
         self._begun, self._before = time.monotonic(), -1
 
     def __call__(self, progress: Progress) -> None:
-        passed = round(time.monotonic() - self._begun, 2)
-        start = self.start
+        passed, start = self._passed(), self.start
         if progress.note.endswith("partitions to do"):
             start.counted, start.cpu_counted = passed, round(time.process_time(), 2)
             start.pending = progress.partitions_total - progress.partitions_committed
@@ -62,18 +62,31 @@ class _Watch:
         if progress.phase == "running" and self._before < 0:
             self._before, start.graph = done, passed
         elif progress.phase in ("running", "done") and done > self._before:
-            start.first, start.cpu_first = passed, round(time.process_time(), 2)
-            start.peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1)
-            start.requests = dict(self._requests)
-            self._told(start)
+            self.finish()
             raise _Enough
+
+    def _passed(self) -> float:
+        return round(time.monotonic() - self._begun, 2)
+
+    def finish(self) -> None:
+        """Note what was used, and tell."""
+        start = self.start
+        start.first, start.cpu_first = self._passed(), round(time.process_time(), 2)
+        start.peak_mb = round(peak_mb(), 1)
+        start.requests = dict(self._requests)
+        self._told(start)
+
+
+def peak_mb() -> float:
+    """This process's largest resident memory in MB. `getrusage` would count that of the process which started it."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise OSError("the kernel does not tell a process's peak memory")
 
 
 def begin(collection: Collection, told: Callable[[Start], None]) -> None:
-    """Run until the first videos are done, and call `told` then. The run can be resumed afterwards.
-
-    Raises `SystemExit` where the run ends before that.
-    """
+    """Run until the first videos are done, and call `told` then. The run can be resumed afterwards."""
     from botocore.httpsession import URLLib3Session
 
     requests: Counter[str] = Counter()
@@ -83,12 +96,10 @@ def begin(collection: Collection, told: Callable[[Start], None]) -> None:
         requests[request.method + (" list" if "list-type" in request.url else "")] += 1
         return send(session, request)
 
-    try:
-        with mock.patch.object(URLLib3Session, "send", counted):
-            execute(collection.run(), _Watch(requests, told))
-    except _Enough:
-        return
-    raise SystemExit("the run ended before a video was seen to be done")
+    watch = _Watch(requests, told)
+    with suppress(_Enough), mock.patch.object(URLLib3Session, "send", counted):
+        execute(collection.run(), watch)
+        watch.finish()  # it was all done between two reports
 
 
 def main(argv: Sequence[str]) -> int:

@@ -24,6 +24,8 @@ from pipeline.run import execute
 from store.markers import read_markers
 from store.objects import open_store
 
+LOOK_SECONDS = 5.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -106,10 +108,11 @@ def workers_of(order: Order) -> list[int]:
 
 
 class _Watch:
-    """Listens to the run's progress and reads what the driver and the machine have used."""
+    """Listens to the run's progress and reads what the driver, the cluster and the machine have used."""
 
     def __init__(self, figures: Figures) -> None:
         self._figures, self._process = figures, psutil.Process()
+        self._cluster = _ClusterSeconds(os.getppid())
         self._cpu = self._machine = None
         self._clips, self._own = 0, 0.0
 
@@ -120,8 +123,9 @@ class _Watch:
         memory = round(self._process.memory_info().rss / 1e6, 1)
         if self._cpu is None or self._machine is None:
             self._clips, self._cpu, self._machine = clips, time.process_time(), psutil.cpu_times()
-            self._own = _cluster_seconds()
+            self._own = self._cluster.spent(always=True)
             self._figures.driver_mb_before = memory
+        self._cluster.spent()
         self._figures.driver_mb = max(self._figures.driver_mb, memory)
         self._figures.clips_watched = clips - self._clips
 
@@ -132,19 +136,30 @@ class _Watch:
         self._figures.driver_cpu_seconds = time.process_time() - self._cpu
         now = psutil.cpu_times()
         passed = sum(now) - sum(self._machine) - (now.guest - self._machine.guest)
+        if not passed:
+            return
         idle = now.idle - self._machine.idle + now.iowait - self._machine.iowait
         self._figures.busy_share = round(1 - idle / passed, 3)
-        self._figures.own_share = round((_cluster_seconds() - self._own) / passed, 3)
+        self._figures.own_share = round((self._cluster.spent(always=True) - self._own) / passed, 3)
 
 
-def _cluster_seconds() -> float:
-    """CPU seconds of the processes that the benchmark has started: the cluster's, and this driver's."""
-    total = 0.0
-    for process in psutil.Process(os.getppid()).children(recursive=True):
-        with suppress(psutil.Error):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
+class _ClusterSeconds:
+    """CPU seconds of all processes below one, also of those that have ended, as of when they were last looked at."""
+
+    def __init__(self, root: int) -> None:
+        self._root = psutil.Process(root)
+        self._seen: dict[tuple[int, float], float] = {}
+        self._looked = 0.0
+
+    def spent(self, *, always: bool = False) -> float:
+        """The sum. Looks at most every `LOOK_SECONDS` unless `always`: a look takes tens of milliseconds."""
+        if always or time.monotonic() - self._looked > LOOK_SECONDS:
+            self._looked = time.monotonic()
+            for process in self._root.children(recursive=True):
+                with suppress(psutil.Error):
+                    times = process.cpu_times()
+                    self._seen[process.pid, process.create_time()] = times.user + times.system
+        return sum(self._seen.values())
 
 
 def drive(order: Order) -> Figures:

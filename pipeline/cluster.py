@@ -111,8 +111,7 @@ def cluster(address: str | None, cpus: int | None, wishes: Wishes = NO_WISHES) -
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if address is None:
-        for name, value in OWN.items():
-            os.environ.setdefault(name, value)
+        take_own_environment()
     import ray
 
     if ray.is_initialized():
@@ -136,6 +135,16 @@ def cluster(address: str | None, cpus: int | None, wishes: Wishes = NO_WISHES) -
 def _capacity(wishes: Wishes) -> Capacity:
     nodes = present_nodes()
     return capacity_of(nodes, wishes, autoscaler_limits(nodes))
+
+
+def take_own_environment() -> None:
+    """Put `OWN` into the environment, and have Ray's core read it again: it does so only when it is imported."""
+    for name, value in OWN.items():
+        os.environ.setdefault(name, value)
+    from ray._raylet import AuthenticationTokenLoader, Config  # pyright: ignore[reportAttributeAccessIssue]
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager

@@ -169,7 +169,9 @@ def _dataset(
             batch_format="pyarrow",
             num_cpus=stage.cpus,
             num_gpus=stage.gpus or None,
-            memory=stage.memory_mb * MIB or None,
+            # Said also where it is nothing: Ray Data would ask for as much as a block that it has seen, which is a
+            # few bytes here, and no node type that is configured without memory has even those.
+            memory=stage.memory_mb * MIB,
             label_selector=capacity.placement.selector(capacity.nodes, stage.gpus > 0) or None,
             max_task_retries=0 if alone else RAY_RETRIES,
         )
@@ -202,6 +204,7 @@ def _context(errored_blocks: int) -> DataContext:
     # wait for the end of a film. With larger blocks all videos of a partition would also go to one actor.
     context.target_max_block_size = 1
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", message="The minimum number of concurrent actors")  # fewer videos came than told
     return context
 
 

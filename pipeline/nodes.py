@@ -81,10 +81,11 @@ def _looks(node: Node) -> tuple[float, float, str]:
 
 
 def present_nodes() -> tuple[Node, ...]:
-    """The living nodes of the cluster that this process is connected to."""
+    """The living nodes of the cluster that this process is connected to, the head first."""
     import ray
 
-    return tuple(_node(found) for found in ray.nodes() if found["Alive"])
+    nodes = (_node(found) for found in ray.nodes() if found["Alive"])
+    return tuple(sorted(nodes, key=lambda node: (not node.head, node.role, node.kind, node.gpus, node.id)))
 
 
 def _node(found: Mapping[str, Any]) -> Node:

@@ -218,12 +218,14 @@ class _Watch:
         silent = now - self._progress
         if silent < self._seconds / 2:
             return
-        if nodes_coming() or (silent < START_SECONDS and any(stage.starting for stage in facts.stages)):
+        starting = any(stage.starting for stage in facts.stages)
+        if nodes_coming() or (silent < START_SECONDS and starting):
             self._life = now
         if not self._warned:
             self._warned = True
             self._warn(f"no progress for {_span(silent)}: {_explained(facts)[0]}")
-        if (silent >= self._seconds and now - self._life >= self._seconds) or silent >= PATIENCE * self._seconds:
+        longest = max(PATIENCE * self._seconds, START_SECONDS if starting else 0.0)
+        if (silent >= self._seconds and now - self._life >= self._seconds) or silent >= longest:
             raise EngineError(_verdict(silent, _explained(facts)))
 
     def _better(self, counts: dict[str, float]) -> bool:

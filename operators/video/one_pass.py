@@ -205,7 +205,7 @@ class _Pass:
     def _see(self, frame: VideoFrame) -> None:
         if self._too_much is not None:
             raise RowFailure(ErrorKind.REFUSED, self._too_much)
-        held = self._clock.frame_seconds
+        held = min(self._clock.frame_seconds, LONGEST_HOLD)
         ticks = self._clock.tick(frame)
         position, time = self._frames, self._clock.seconds(ticks)
         previous, self._time = self._time, time

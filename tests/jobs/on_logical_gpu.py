@@ -9,18 +9,20 @@ import logging
 import os
 import sys
 
-from pipeline.cluster import ONE_THREAD, OWN, QUIET
+from pipeline.cluster import ONE_THREAD, QUIET, take_own_environment
 
 
 def main() -> int:
     """Run the job on ten logical CPUs, one logical GPU and the memory that the real models need."""
-    os.environ.update({**QUIET, **OWN})
+    os.environ.update(QUIET)
+    take_own_environment()
     import ray
 
     from jobs.command import run_job
     from jobs.registry import job_named
 
     ray.init(
+        address="local",
         num_cpus=10,
         num_gpus=1,
         _memory=64 << 30,

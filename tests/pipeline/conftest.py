@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cluster import ONE_THREAD, OWN, QUIET
+from pipeline.cluster import ONE_THREAD, QUIET, take_own_environment
 from tests.pipeline.run_chain import write_film
 
 
@@ -18,9 +18,11 @@ def ray_session() -> Iterator[None]:
     """Ray with four logical CPUs and one logical GPU; runs in this process use it."""
     import ray
 
-    for name, value in {**QUIET, **OWN}.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    take_own_environment()
     ray.init(
+        address="local",
         num_cpus=4,
         num_gpus=1,
         include_dashboard=False,

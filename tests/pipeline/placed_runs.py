@@ -21,7 +21,7 @@ from operators import contract
 from operators.columns import select
 from operators.contract import ClipOperator, Operator, Resources, Row
 from operators.errors import ChainError
-from pipeline.cluster import ONE_THREAD, OWN, QUIET, Wishes
+from pipeline.cluster import ONE_THREAD, QUIET, Wishes, take_own_environment
 from pipeline.placement import Mode
 from pipeline.plan import cluster_lines, plan
 from pipeline.run import Run, execute
@@ -98,7 +98,8 @@ def five_nodes() -> Iterator[dict[str, str]]:
     import ray
     from ray.cluster_utils import Cluster
 
-    os.environ.update({**QUIET, **OWN})
+    os.environ.update(QUIET)
+    take_own_environment()
     small: dict[str, Any] = {"object_store_memory": 80 << 20}
     with tempfile.TemporaryDirectory(prefix="rp-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         head = {"num_cpus": 4, "num_gpus": 1, "include_dashboard": False, "temp_dir": folder, **small}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from operators.video import one_pass
 from operators.video.events import Clip, Ended, Event, Opened, Progress
 from operators.video.one_pass import PassOptions, watch
+from tests.hostile import sources
 
 
 def run(path: Path, **options: Any) -> tuple[list[Clip], Ended]:
@@ -184,3 +186,15 @@ def test_frames_that_each_claim_a_minute_do_not_become_endless_clips(films: Any)
     path = films.make(films.scenes([200], 64, 64), "jumps.mkv", times=[61.0 * k for k in range(200)])
     clips, ended = run(path, max_clips=20)
     assert ended.kind == "refused" and 20 <= len(clips) <= 22
+
+
+def test_a_frame_that_claims_a_day_is_held_for_a_minute(films: Any) -> None:
+    """A clip's sound is as long as the clip: what a header says of a frame's duration must not make it terabytes."""
+    film = sources.clip("avi", "mpeg4", "pcm_s16le")
+    clock = film.index(b"strh") + 8 + 20  # scale and rate of the picture
+    path = films.folder / "slow.avi"
+    path.write_bytes(film[:clock] + struct.pack("<II", 86_400, 1) + film[clock + 8 :])
+    clips, ended = run(path)
+    assert ended.kind in (None, "decode") and len(clips) > 10
+    assert all(each.stop - each.start <= one_pass.LONGEST_HOLD for each in clips)
+    assert all(len(each.audio or b"") <= 2 * 16_000 * one_pass.LONGEST_HOLD for each in clips)
