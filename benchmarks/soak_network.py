@@ -36,14 +36,12 @@ class Network:
     home = "127.0.0.1"
     """Address of this machine as the hosts see it."""
 
-    cuttable = False
-
-    def __init__(self) -> None:
-        self._numbers = count(2)
+    _taken = count()  # one for all: two clusters of a process must not share an address
 
     def new_host(self) -> Host:
         """A host that was never used before."""
-        return Host(f"127.0.{self._block()}.{next(self._numbers)}")
+        number = next(Network._taken)
+        return Host(f"127.{number // 250 + 1}.{self._block()}.{number % 250 + 2}")
 
     def cut(self, host: Host) -> None:
         """Pull the host's cable: packets are dropped in silence, both ways."""
@@ -61,10 +59,8 @@ class Network:
 
 
 class _Bridged(Network):
-    cuttable = True
-
     def __init__(self) -> None:
-        super().__init__()
+        self._numbers = count(2)
         self._tag = f"{os.getpid() % 0xFFFF:04x}"
         self._bridge = f"rsk{self._tag}"
         self._net = f"10.{200 + os.getpid() % 50}.{self._block()}"

@@ -57,7 +57,7 @@ def test_a_host_is_reached_until_its_cable_is_pulled_and_again_after() -> None:
 
 def test_loopback_gives_addresses_and_cannot_be_cut() -> None:
     network = Network()
-    one, other = network.new_host(), network.new_host()
+    one, other = network.new_host(), Network().new_host()
     assert one.address != other.address
     assert one.address.startswith("127.")
     with pytest.raises(NotImplementedError):

@@ -46,7 +46,7 @@ def test_an_engine_whose_node_dies_starts_elsewhere_and_mixes_no_rows_up(folder:
     videos = folder / "videos"
     videos.mkdir()
     for name in "abc":
-        write_film(videos / f"{name}.mp4", [14, 16, 18, 14, 16])
+        write_film(videos / f"{name}.mp4", [24, 30, 26, 24, 28])
     for name in ("calm", "storm"):
         (folder / name / "ray").mkdir(parents=True)
 
@@ -68,8 +68,7 @@ def test_an_engine_whose_node_dies_starts_elsewhere_and_mixes_no_rows_up(folder:
     assert (calm.process.returncode, storm.process.returncode) == (0, 0), calm.complaint() + storm.complaint()
     expected = rows_of(str(folder / "calm" / "out"))
     captions = [row["caption"] for key, row in expected.items() if key.startswith("clip:")]
-    assert len(captions) == 15
-    assert len(set(captions)) > 5, "a small model answers some prompts alike; most captions must tell clips apart"
+    assert len(captions) == len(set(captions)) >= 9
     difference = compare(expected, str(folder / "storm" / "out"))
     assert (difference.lost, difference.doubled, difference.changed, difference.findings) == (0, 0, 0, [])
     calls = read_calls(folder / "storm" / "calls")
