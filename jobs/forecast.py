@@ -158,7 +158,8 @@ def interval(amount: Amounts, per: Amounts) -> tuple[float, float, float]:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(found, (tail, 1 - tail))
     wider = float(stats.t.isf(tail, count - 1) / stats.norm.isf(tail)) * (count / (count - 1)) ** 0.5
-    return value, max(0.0, value - (value - float(low)) * wider), value + (float(high) - value) * wider
+    below, above = (max(0.0, distance) * wider for distance in (value - float(low), float(high) - value))
+    return value, max(0.0, value - below), value + above
 
 
 def held_out_errors(amount: Amounts, hours: Amounts) -> Amounts:
