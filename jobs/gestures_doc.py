@@ -6,11 +6,8 @@ python -m jobs.gestures_doc                      prints them
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 from operators.pose import columns
-from store.marked_tables import column_table, fill
+from store.marked_tables import column_table, fill, write_or_print
 
 GROUPS = ("PEOPLE", "LANDMARKS", "SPEECH", "POSES", "GATES", "SMOOTHED")
 
@@ -26,14 +23,7 @@ def filled(document: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m jobs.gestures_doc", description="Gesture columns in words.")
-    parser.add_argument("document", type=Path, nargs="?", help="the Markdown file to rewrite")
-    options = parser.parse_args()
-    if options.document:
-        options.document.write_text(filled(options.document.read_text(encoding="utf-8")), encoding="utf-8")
-    else:
-        for name, text in tables().items():
-            print(f"{name}\n\n{text}")
+    write_or_print("python -m jobs.gestures_doc", "Gesture columns in words.", tables())
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ python -m jobs.models_doc                    prints them
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
-from pathlib import Path
 
 from rich.filesize import decimal
 
@@ -17,7 +15,7 @@ from jobs.configuration import resolve
 from jobs.mmtrail import MMTRAIL
 from jobs.model_states import wanted_models
 from operators.models.catalogue import CATALOGUE, KnownModel, known_model
-from store.marked_tables import fill, table
+from store.marked_tables import fill, table, write_or_print
 
 NUMBERS = {"bfloat16": 2, "float32": 4}
 """Bytes of a number in each precision that the table tells."""
@@ -80,14 +78,7 @@ def _bytes(size: int | None) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m jobs.models_doc", description="The models in words.")
-    parser.add_argument("document", type=Path, nargs="?", help="the Markdown file to rewrite")
-    options = parser.parse_args()
-    if options.document:
-        options.document.write_text(filled(options.document.read_text(encoding="utf-8")), encoding="utf-8")
-    else:
-        for name, text in tables(MMTRAIL).items():
-            print(f"{name}\n\n{text}")
+    write_or_print("python -m jobs.models_doc", "The models in words.", tables(MMTRAIL))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,11 @@ python -m jobs.report_doc                  prints them
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 from pydantic import BaseModel
 
 from jobs import prices, report_fields
 from store import sessions
-from store.marked_tables import fill, table
+from store.marked_tables import fill, table, write_or_print
 
 MODELS: dict[str, type[BaseModel]] = {
     "report": report_fields.CostReport,
@@ -50,14 +47,7 @@ def filled(document: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m jobs.report_doc", description="The fields of report.json.")
-    parser.add_argument("document", type=Path, nargs="?", help="the Markdown file to rewrite")
-    options = parser.parse_args()
-    if options.document:
-        options.document.write_text(filled(options.document.read_text(encoding="utf-8")), encoding="utf-8")
-    else:
-        for name, text in tables().items():
-            print(f"{name}\n\n{text}")
+    write_or_print("python -m jobs.report_doc", "The fields of report.json.", tables())
 
 
 if __name__ == "__main__":

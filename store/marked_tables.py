@@ -5,8 +5,10 @@ A table's place is between `<!-- table NAME -->` and `<!-- end -->`.
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -42,3 +44,15 @@ def column_table(fields: Iterable[pa.Field]) -> str:
         kind = str(field.type).replace("element: ", "").replace("item: ", "")
         rows.append((f"`{field.name}`", f"`{kind}`", facts["unit"], facts["doc"], facts["source"]))
     return table(("column", "type", "unit", "meaning", "named after"), rows)
+
+
+def write_or_print(prog: str, description: str, tables: Mapping[str, str]) -> None:
+    """The command of a module that makes `tables`: fill those of a Markdown file, or print them all."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("document", type=Path, nargs="?", help="the Markdown file to rewrite")
+    options = parser.parse_args()
+    if options.document:
+        options.document.write_text(fill(options.document.read_text(encoding="utf-8"), tables), encoding="utf-8")
+    else:
+        for name, text in tables.items():
+            print(f"{name}\n\n{text}")
