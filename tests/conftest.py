@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ settings.register_profile("rushes", deadline=None, suppress_health_check=[Health
 settings.load_profile("rushes")  # how long an example takes says how busy the machine is
 
 SHARED_MEDIA = Path(__file__).parents[2] / "shared" / "media"
+
+RAY_IS_SHARED = pytest.StashKey[bool]()
+"""Set while the session's own Ray runs in this process (`ray_session` in tests/pipeline)."""
 
 MINUTES = {
     "test_run_killed.py",
@@ -37,6 +41,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.path.name for item in items if item.get_closest_marker("cluster") or item.get_closest_marker("slow")
     }
     items.sort(key=lambda item: item.path.name not in long)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that leaves Ray running in this process: the next one that starts its own would fail for it."""
+    yield
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized() or item.config.stash.get(RAY_IS_SHARED, False):
+        return
+    ray.shutdown()
+    pytest.fail(f"{item.nodeid} left Ray running in this process: use the fixture ray_session, or shut it down")
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.cluster import ONE_THREAD, QUIET, take_own_environment
+from tests.conftest import RAY_IS_SHARED
 from tests.pipeline.run_chain import write_film
 
 
 @pytest.fixture(scope="session")
-def ray_session() -> Iterator[None]:
+def ray_session(pytestconfig: pytest.Config) -> Iterator[None]:
     """Ray with four logical CPUs and one logical GPU; runs in this process use it."""
     import ray
 
@@ -32,7 +33,9 @@ def ray_session() -> Iterator[None]:
         _node_ip_address="127.0.0.1",
         _system_config={"metrics_report_interval_ms": 1000},
     )
+    pytestconfig.stash[RAY_IS_SHARED] = True
     yield
+    pytestconfig.stash[RAY_IS_SHARED] = False
     ray.shutdown()
 
 
