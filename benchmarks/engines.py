@@ -131,7 +131,7 @@ def ray(model: str, asked: Sequence[ChatRequest], arguments: argparse.Namespace)
     def start() -> None:
         """A new cluster: the engine of a run that failed keeps its GPU."""
         ray.shutdown()
-        ray.init(num_cpus=10, num_gpus=1, include_dashboard=False, log_to_driver=False)
+        ray.init(address="local", num_cpus=10, num_gpus=1, include_dashboard=False, log_to_driver=False)
         ray.data.DataContext.get_current().enable_progress_bars = False
 
     start()

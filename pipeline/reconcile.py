@@ -61,7 +61,7 @@ class Reconciler:
         A partition of which passes bring neither results nor attempts is parked; raises `EngineError` where that is
         so of all of them.
         """
-        self._losses.look()
+        self._losses.look(self._watchdog.evictions)
         missing = self._not_stored(missing)
         together, alone = [], []
         state = {p: self._evidence(p, videos, vanished=True) for p, videos in missing.items()}

@@ -128,7 +128,7 @@ class _Driver:
 
     def _work_off(self, pending: Pending, capacity: Capacity) -> None:
         stages = self._plan.stages
-        watchdog = Watchdog(self._run.stall_seconds, self._lease.nonce, stages, self._warn)
+        watchdog = Watchdog(self._run.stall_seconds, self._lease.nonce, stages, capacity.placement, self._warn)
         reconciler = Reconciler(self._order, stages, capacity, self._committer, pending, watchdog)
         errored = max(LEAST_FUSE, int(self._record.n_videos * FUSE_SHARE))
         self._consume("running", reconciler.first_pass(pending.batches(), errored), pending)

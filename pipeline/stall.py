@@ -7,7 +7,7 @@ Ray 2.60 has no public way to ask an execution for its queues and pools; what is
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +17,10 @@ from ray.data._internal.execution.operators.actor_pool_map_operator import Actor
 
 from pipeline.chain import Stage
 from pipeline.heartbeat import LOADING, Beat
+from pipeline.nodes import MIB, present_nodes
+from pipeline.placement import Placement
 
 RESOURCES = {"CPU": "CPU", "GPU": "GPU", "memory": "MiB of memory"}
-MIB = 1 << 20
-
 CRASHES = 3
 """Times that Ray has started a stage's actors again, after which they are held to die at their start."""
 
@@ -33,11 +33,13 @@ class StageFacts:
     """A stage as the executor sees it. Blocks count for `queued` (before it) and `held` (after it).
 
     `start_deaths` are exceptions in a row while actors load; `restarts`, looked up where no actor is alive, are
-    processes of its actors that ended and were started again by Ray.
+    processes of its actors that ended and were started again by Ray. `where` are the ids of the nodes that it may
+    be on.
     """
 
     name: str
     wants: Mapping[str, float]
+    where: frozenset[str]
     finished: bool
     alive: int
     pending: int
@@ -58,7 +60,9 @@ class StageFacts:
     @property
     def room(self) -> bool:
         """Whether a node has free what an actor wants."""
-        return any(all(n.get(r, 0) + 1e-9 >= amount for r, amount in self.wants.items() if amount) for n in _free())
+        return any(
+            all(n.get(r, 0) + 1e-9 >= amount for r, amount in self.wants.items() if amount) for n in _free(self.where)
+        )
 
     @property
     def busy(self) -> bool:
@@ -74,9 +78,10 @@ class Facts:
     done: Mapping[str, float]
 
 
-def look(executor: Any, stages: Sequence[Stage], beats: Mapping[str, Beat]) -> Facts:
+def look(executor: Any, stages: Sequence[Stage], beats: Mapping[str, Beat], placement: Placement) -> Facts:
     """The state of an execution."""
-    done: dict[str, float] = {"nodes": sum(bool(node["Alive"]) for node in ray.nodes())}
+    nodes = present_nodes()
+    done: dict[str, float] = {"nodes": len(nodes)}
     found = []
     pools = [item for item in (executor._topology or {}).items() if isinstance(item[0], ActorPoolMapOperator)]
     for number, (op, _) in enumerate((executor._topology or {}).items()):
@@ -94,6 +99,7 @@ def look(executor: Any, stages: Sequence[Stage], beats: Mapping[str, Beat]) -> F
             StageFacts(
                 name=stage.name,
                 wants={"CPU": stage.cpus, "GPU": stage.gpus, "memory": stage.memory_mb * MIB},
+                where=frozenset(node.id for node in nodes if placement.allows(node, stage.gpus > 0)),
                 finished=op.has_completed(),
                 alive=alive,
                 pending=pool.num_pending_actors(),
@@ -168,7 +174,7 @@ def _told(beat: Beat) -> str:
 
 def _resources(stage: StageFacts) -> str:
     """What an actor needs beside what is free, and whether any node could ever give it."""
-    total, free = _by_node(ray.nodes()), _free()
+    total, free = _by_node(stage.where), _free(stage.where)
     needed = {name: amount for name, amount in stage.wants.items() if amount}
     sums = {name: (sum(n.get(name, 0) for n in free), sum(n.get(name, 0) for n in total)) for name in needed}
     words = ", ".join(
@@ -178,7 +184,7 @@ def _resources(stage: StageFacts) -> str:
     )
     text = f"an actor wants {words or 'nothing that could be missing'}"
     if not any(all(node.get(name, 0) >= amount for name, amount in needed.items()) for node in total):
-        return f"{text}; no node of the cluster has as much"
+        return f"{text}; no node that it may be on has as much"
     if stage.room:
         return f"{text}; a node has room, but the actor does not come up: Ray's session log of its worker says why"
     return f"{text}; other work holds them"
@@ -191,14 +197,14 @@ def _restarts(actors: Sequence[Any]) -> int:
     return sum(int(ask(actor._actor_id.hex()).get("NumRestarts", 0)) for actor in actors)
 
 
-def _by_node(nodes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, float]]:
-    return [node["Resources"] for node in nodes if node["Alive"]]
+def _by_node(where: Collection[str]) -> list[Mapping[str, float]]:
+    return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] in where]
 
 
-def _free() -> list[Mapping[str, float]]:
+def _free(where: Collection[str]) -> list[Mapping[str, float]]:
     from ray._private.state import available_resources_per_node
 
-    return list(available_resources_per_node().values())
+    return [free for node, free in available_resources_per_node().items() if node in where]
 
 
 def _amount(name: str, value: float, unit: bool = True) -> str:

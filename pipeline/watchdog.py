@@ -23,7 +23,9 @@ from ray.exceptions import RayActorError
 
 from operators.errors import EngineError
 from pipeline.chain import Stage
+from pipeline.eviction import Evictor
 from pipeline.heartbeat import Beat, forget_beats, read_beats
+from pipeline.placement import Placement
 from pipeline.stall import Facts, explain, look, nodes_coming
 
 PATIENCE = 10
@@ -65,7 +67,7 @@ class Watchdog:
     """Guards the executions of one run, one after the other.
 
     `seconds` is how long there may be no progress, `session` names the run's heartbeats; `warn` is told in words
-    at half the time, and with "" when it goes on.
+    at half the time, and with "" when it goes on. A stage that finds no place is given one before that.
     """
 
     def __init__(
@@ -73,10 +75,17 @@ class Watchdog:
         seconds: float,
         session: str,
         stages: Sequence[Stage],
+        placement: Placement,
         warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._seconds, self._session, self._stages, self._warn = seconds, session, tuple(stages), warn
+        self._placement, self._evictor = placement, Evictor(self._stages, placement, warn)
         self.executor: Any = None
+
+    @property
+    def evictions(self) -> int:
+        """Actors so far that were restarted to make room for others."""
+        return self._evictor.count
 
     def introduce(self, context: DataContext) -> None:
         """Make the executions of `context` known to this watchdog, and silence Ray's own."""
@@ -90,15 +99,17 @@ class Watchdog:
         A thread waits for Ray; this one stays free to look around. Leaving early ends the execution.
         """
         self.executor, ended, problem = None, False, None
+        self._evictor.forget()
         _dogs[self._session] = self
         pump = _Pump(dataset)
-        watch = _Watch(self._seconds, self._session, self._warn)
+        watch = _Watch(self._seconds, self._session, self._placement, self._warn)
         try:
             while True:
                 try:
                     item = pump.blocks.get(timeout=watch.pause)
                 except queue.Empty:
                     watch.look(self.executor, self._stages)
+                    self._make_room()
                     continue
                 if item is None:
                     ended = True
@@ -120,11 +131,18 @@ class Watchdog:
                 forget_beats(self._session)
             self.executor = None
 
+    def _make_room(self) -> None:
+        if self.executor is not None:
+            with suppress(Exception):  # where Ray is slow to answer the next look asks again
+                self._evictor.look(self.executor)
+
     def _raise(self, problem: BaseException) -> None:
         """Raise Ray's own error; where actors died at their start, one that names the stage."""
         if self.executor is None or not isinstance(problem, RayActorError):
             raise problem
-        stage = max(look(self.executor, self._stages, {}).stages, key=lambda stage: stage.start_deaths)
+        stage = max(
+            look(self.executor, self._stages, {}, self._placement).stages, key=lambda stage: stage.start_deaths
+        )
         if not stage.start_deaths:
             raise problem
         raise EngineError(
@@ -180,8 +198,8 @@ def beat_seconds(limit: float) -> float:
 class _Watch:
     """The clock of one execution."""
 
-    def __init__(self, seconds: float, session: str, warn: Callable[[str], None]) -> None:
-        self._seconds, self._session, self._warn = seconds, session, warn
+    def __init__(self, seconds: float, session: str, placement: Placement, warn: Callable[[str], None]) -> None:
+        self._seconds, self._session, self._placement, self._warn = seconds, session, placement, warn
         self.pause = min(5.0, seconds / 10)
         self._best: dict[str, float] = {}
         self._beats: dict[str, tuple[Beat, float]] = {}
@@ -207,7 +225,7 @@ class _Watch:
             return
         try:
             beats = self._new_beats(now)
-            facts = look(executor, stages, beats)
+            facts = look(executor, stages, beats, self._placement)
         except Exception as problem:  # a head node that is slow to answer, or another Ray: no reason to fail a run
             if now - self._progress >= PATIENCE * self._seconds:
                 raise EngineError(_verdict(now - self._progress, [_blind(problem)])) from problem

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,16 +49,26 @@ class Log(contract.Settings):
 
 
 class Decode(Split):
-    """Clips without media."""
+    """Clips without media; the last videos' only when the operator `follows` has begun, or much later."""
 
     name = "decode"
 
     class Settings(Log):
         clips: int = Field(2, description="clips in a video")
         length: int = Field(100, description="frames in a clip")
+        follows: str = Field("", description="name of an operator")
 
     def setup(self) -> None:
         self.settings.note(self.name)
+
+    def split(self, row: Row) -> Iterator[Row]:
+        end = time.monotonic() + 90 if self.settings.follows and "film0" not in row["uri"] else 0.0
+        while time.monotonic() < end and not self._followed():
+            time.sleep(0.1)
+        yield from super().split(row)
+
+    def _followed(self) -> bool:
+        return any(Path(self.settings.log).glob(f"{self.settings.follows} *"))
 
 
 class Model(ClipOperator):
@@ -74,6 +85,37 @@ class Model(ClipOperator):
 
     def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
         return [{"caption": clip["clip_id"]} for clip in clips]
+
+
+class Whole(Model):
+    """Wants a whole GPU, after others that share one."""
+
+    name = "whole"
+    resources = Resources(cpus=0.5, gpus=1.0)
+
+
+class Share(ClipOperator):
+    """Repeats the clip's id in a column of its own, on a third of a GPU."""
+
+    reads = ("clip_id",)
+    resources = Resources(cpus=0.5, gpus=0.3)
+    Settings = Log
+
+    def setup(self) -> None:
+        self.settings.note(self.name)
+
+    def annotate(self, clips: Sequence[Row]) -> Sequence[Row]:
+        return [{column.name: clip["clip_id"] for column in self.writes} for clip in clips]
+
+
+class First(Share):
+    name = "first"
+    writes = select("movement")
+
+
+class Second(Share):
+    name = "second"
+    writes = select("speed")
 
 
 class Finish(ClipOperator):
@@ -123,12 +165,14 @@ def five_nodes() -> Iterator[dict[str, str]]:
             cluster.shutdown()
 
 
-def _run(folder: Path, mode: Mode, **actors: Any) -> Run:
+PLAIN = (Decode, Model, Finish)
+
+
+def _run(folder: Path, mode: Mode, kinds: Sequence[type[Operator]] = PLAIN, follows: str = "", **actors: Any) -> Run:
     log = folder / "log"
     log.mkdir(parents=True)
-    operators: list[Operator] = [
-        kind(kind.Settings.model_validate({"log": str(log)})) for kind in (Decode, Model, Finish)
-    ]
+    operators: list[Operator] = [kind(kind.Settings.model_validate({"log": str(log)})) for kind in kinds]
+    operators[0].settings = Decode.Settings.model_validate({"log": str(log), "follows": follows})
     for operator in operators:
         if operator.name in actors:
             operator.resources = Resources(**actors[operator.name])
@@ -139,6 +183,7 @@ def _run(folder: Path, mode: Mode, **actors: Any) -> Run:
         output=str(folder / "out"),
         chain=operators,
         partition_size=4,
+        stall_seconds=100,
         wishes=Wishes(placement=mode),
     )
 
@@ -151,15 +196,15 @@ def _where(folder: Path, nodes: dict[str, str]) -> dict[str, list[str]]:
     return {operator: sorted(where) for operator, where in found.items()}
 
 
-def told(folder: Path, nodes: dict[str, str], mode: Mode, **actors: Any) -> dict[str, Any]:
+def told(folder: Path, nodes: dict[str, str], run: Run) -> dict[str, Any]:
     """Where the instances of each operator were, and the captions of the clips; or why the run was refused."""
-    run = _run(folder, mode, **actors)
+    notes: list[str] = []
     try:
-        code = execute(run).exit_code
+        code = execute(run, lambda progress: notes.append(progress.note)).exit_code
     except ChainError as problem:
         return {"refused": str(problem), "where": _where(folder, nodes)}
     captions = {clip["clip_id"]: clip["merge_caption"] for clip in clips_in(folder / "out")}
-    return {"exit_code": code, "captions": captions, "where": _where(folder, nodes)}
+    return {"exit_code": code, "captions": captions, "where": _where(folder, nodes), "notes": notes}
 
 
 def planned(folder: Path, nodes: dict[str, str]) -> dict[str, Any]:
@@ -177,13 +222,15 @@ def planned(folder: Path, nodes: dict[str, str]) -> dict[str, Any]:
 def main(folder: Path) -> None:
     """Print what became of every case."""
     with five_nodes() as nodes:
-        cases = {
-            "plan": planned(folder / "plan", nodes),
-            "auto": told(folder / "auto", nodes, "auto"),
-            "shared": told(folder / "shared", nodes, "shared", decode={"actors": (5, None)}),
-            "one_box": told(folder / "one_box", nodes, "one_box", decode={"actors": (9, None)}),
-            "too_much": told(folder / "m", nodes, "auto", model={"gpus": 0.5, "cpus": 0.5, "actors": (5, None)}),
+        runs = {
+            "auto": _run(folder / "auto", "auto"),
+            "shared": _run(folder / "shared", "shared", decode={"actors": (5, None)}),
+            "one_box": _run(folder / "one_box", "one_box", decode={"actors": (9, None)}),
+            "too_much": _run(folder / "m", "auto", model={"gpus": 0.5, "cpus": 0.5, "actors": (5, None)}),
+            "spread": _run(folder / "spread", "auto", (Decode, First, Second, Whole, Finish), follows="whole"),
         }
+        cases = {"plan": planned(folder / "plan", nodes)}
+        cases |= {name: told(Path(run.output).parent, nodes, run) for name, run in runs.items()}
     print(json.dumps(cases))
 
 

@@ -58,6 +58,16 @@ def test_what_only_the_head_could_hold_is_refused_with_the_setting_that_allows_i
     assert cases["too_much"]["where"] == {}
 
 
+def test_a_stage_that_wants_a_whole_gpu_gets_one_though_others_were_spread_over_all_of_them(cases: dict[str, Any]):
+    spread = cases["spread"]
+    assert spread["exit_code"] == 0
+    assert len(spread["captions"]) == 2 * VIDEOS
+    assert all(clip == caption for clip, caption in spread["captions"].items())
+    assert spread["where"]["whole"] in (["gpu0"], ["gpu1"])
+    assert any("stage whole finds no place" in note for note in spread["notes"])
+    assert not [note for note in spread["notes"] if "no progress" in note]
+
+
 def test_the_plan_says_what_the_cluster_gives_each_stage_and_starts_nothing(cases: dict[str, Any]):
     told = cases["plan"]
     assert told["without"] == []

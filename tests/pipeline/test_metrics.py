@@ -272,9 +272,10 @@ def test_prometheus_reads_what_the_markers_say_also_after_failures_were_done_aga
             sum(t.seconds for t in tallies), abs=0.01
         )
         assert found[f"rushes_operator_clips_total/{name}"] == work[name]
-    assert found["rushes_tokens_total/namer/prompt"] == 100 * work["namer"]
-    assert found["rushes_tokens_total/namer/completion"] == 7 * work["namer"]
-    assert sum(m.operators["namer"].tokens_in for m in first) == 100 * work["namer"]
+    asked = sum(m.operators["namer"].tokens_in for m in first)
+    assert asked >= 100 * work["namer"], "clips of a batch that failed are asked about one by one"
+    assert found["rushes_tokens_total/namer/prompt"] == asked
+    assert found["rushes_tokens_total/namer/completion"] == 7 * asked / 100
     assert found["rushes_partition_seconds_count"] == found["rushes_partition_seconds_bucket/+Inf"] == 3
     assert found["rushes_lease_held"] == 1
     assert named(found, "rushes_partitions") == {"committed": 3, "open": 0, "parked": 0, "pending": 0}
@@ -286,7 +287,7 @@ def test_prometheus_reads_what_the_markers_say_also_after_failures_were_done_aga
     again = awaited(run, lambda told: told.get("rushes_partition_seconds_count") == 5)
     assert sum(named(again, "rushes_clips_total").values()) == sum(clips.values()) + 2, "two clips were kept at last"
     assert named(again, "rushes_failures_total") == named(found, "rushes_failures_total")
-    assert again["rushes_tokens_total/namer/prompt"] == 100 * (work["namer"] + 2)
+    assert again["rushes_tokens_total/namer/prompt"] == asked + 200
 
 
 def total(markers: Sequence[Marker], of: Callable[[Marker], Mapping[Any, int]]) -> Counter[str]:

@@ -16,14 +16,15 @@ GPU_NODE = {"CPU": 4.0, "GPU": 1.0, "memory": 8.0 * (1 << 30)}
 @pytest.fixture(autouse=True)
 def one_node(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster of one node whose GPU is taken, without an autoscaler."""
-    monkeypatch.setattr(stall.ray, "nodes", lambda: [{"Alive": True, "Resources": GPU_NODE}])
-    monkeypatch.setattr(stall, "_free", lambda: [{"CPU": 3.0, "memory": 4.0 * (1 << 30)}])
+    monkeypatch.setattr(stall.ray, "nodes", lambda: [{"Alive": True, "NodeID": "gpu", "Resources": GPU_NODE}])
+    monkeypatch.setattr(stall, "_free", lambda where: [{"CPU": 3.0, "memory": 4.0 * (1 << 30)}])
     monkeypatch.setattr(stall, "_autoscaler", lambda: (0, ""))
 
 
 def stage(name: str, **changes: Any) -> StageFacts:
     facts: dict[str, Any] = {
         "wants": {"CPU": 1.0, "GPU": 0.0, "memory": 0.0},
+        "where": frozenset({"gpu"}),
         "finished": False,
         "alive": 1,
         "pending": 0,
@@ -78,7 +79,7 @@ def test_a_process_that_fell_silent_comes_after_those_that_speak():
             {"wants": {"CPU": 1.0, "GPU": 0.5}},
             "1 CPU (free 3 of 4), 0.5 GPU (free 0 of 1); other work",
         ),
-        ({"wants": {"CPU": 1.0, "GPU": 2.0}}, "2 GPU (free 0 of 1); no node of the cluster has as much"),
+        ({"wants": {"CPU": 1.0, "GPU": 2.0}}, "2 GPU (free 0 of 1); no node that it may be on has as much"),
         (
             {"wants": {"memory": 16.0 * (1 << 30)}},
             "16,384 MiB of memory (free 4,096 of 8,192); no node",

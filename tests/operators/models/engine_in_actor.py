@@ -35,7 +35,7 @@ class Fuses:
 
 
 def main(model: str, clips: list[dict[str, Any]]) -> None:
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     remote: Any = ray.remote
     actor = remote(num_cpus=0, max_concurrency=3)(Fuses).remote(model)
     batches = ray.get([actor.rows.remote(clips) for _ in range(3)], timeout=400)
