@@ -6,7 +6,6 @@ python -m jobs.plan --sample out/ --hours 27100
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from jobs.console import Parser, finish
 from jobs.report import add_prices, console, dollars, price_line, table
+from jobs.terminal import printable_json
 from operators.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _plan(options: argparse.Namespace) -> int:
     )
     if options.json:
         told = {**found.as_dict(), "prices_as_of": prices.as_of.isoformat(), "prices_source": prices.source}
-        print(json.dumps(told, indent=2, ensure_ascii=False))
+        print(printable_json(told, indent=2))
         return 0
     out = console(sys.stdout.isatty())
     for block in _blocks(found, prices):

@@ -6,13 +6,12 @@ python -m jobs.status --output out/ [--watch]
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobs.console import Parser, finish
-from jobs.terminal import Printable
+from jobs.terminal import Printable, printable_json
 from operators.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def _status(options: argparse.Namespace) -> int:
             return watch(open_store(options.output), view, options.watch)
     status = scan(open_store(options.output))
     if options.json:
-        print(json.dumps(status.as_dict(), indent=2, ensure_ascii=False))
+        print(printable_json(status.as_dict(), indent=2))
         return 0
     from rich.console import Console
 

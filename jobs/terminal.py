@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,12 @@ LEFT = frozenset("\n\t")
 def printable(text: object) -> str:
     """`text` with every control and format character but line breaks and tabs replaced by U+FFFD."""
     return "".join(c if c.isprintable() or c in LEFT else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+
+
+def printable_json(value: object, indent: int | None = None) -> str:
+    """`value` as JSON in which every control and format character is escaped, and every letter is not."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c in LEFT else json.dumps(c)[1:-1] for c in text)
 
 
 class Printable:

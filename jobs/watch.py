@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.progress import moves_cursor, span
-from jobs.terminal import Printable, printable
+from jobs.terminal import Printable, printable, printable_json
 from operators.errors import StorageError
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ class JsonLines:
         self._print({"time": round(time.time(), 3), "problem": why})
 
     def _print(self, facts: dict[str, object]) -> None:
-        print(json.dumps(facts, ensure_ascii=False), file=self._stream, flush=True)
+        print(printable_json(facts), file=self._stream, flush=True)
 
 
 class Lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 
 import pytest
@@ -14,7 +15,7 @@ from rich.table import Table
 from jobs import status
 from jobs.console import Parser, finish
 from jobs.progress import Lines
-from jobs.terminal import Printable, printable
+from jobs.terminal import Printable, printable, printable_json
 from operators.errors import ConfigurationError
 from pipeline.progress import Progress
 from store.objects import open_store
@@ -31,6 +32,15 @@ def test_nothing_but_lines_and_tabs_is_left_that_is_no_character(text: str) -> N
     assert len(shown) == len(text)
     assert all(character.isprintable() or character in "\n\t" for character in shown)
     assert all(new in (old, "\ufffd") for new, old in zip(shown, text, strict=True))
+
+
+@given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8))
+def test_json_loses_nothing_and_holds_no_control_character(value: object) -> None:
+    for indent in (None, 2):
+        shown = printable_json(value, indent)
+        assert json.loads(shown) == value
+        assert all(character.isprintable() or character == "\n" for character in shown)
+    assert printable_json({"title": "Möwe \x9b2J\u202e"}) == '{"title": "Möwe \\u009b2J\\u202e"}'
 
 
 def test_tables_keep_their_styles_and_lose_what_cells_bring() -> None:
