@@ -26,6 +26,9 @@ from pipeline.stall import nodes_coming
 GRACE = 15.0
 """Seconds that a stage waits for a place that nothing brings it, before others give way."""
 
+COMING = 600.0
+"""Seconds that it waits where nodes are on their way: a machine that nobody has to give stays on its way for ever."""
+
 SWAPS = 20
 """Times in an execution that a stage may take the place of one that is harder to place, where nothing else helps."""
 
@@ -147,7 +150,7 @@ class Evictor:
         self._swaps = SWAPS
 
     def look(self, executor: Any) -> None:
-        """Make room where a stage has waited for `GRACE` seconds; not while nodes are on their way."""
+        """Make room where a stage has waited for `GRACE` seconds, or for `COMING` where nodes are on their way."""
         pools = [op for op in (executor._topology or {}) if isinstance(op, ActorPoolMapOperator)]
         lacking = [
             number
@@ -156,15 +159,19 @@ class Evictor:
         ]
         now = monotonic()
         self._since = {number: self._since.get(number, now) for number in lacking}
-        waits = {number: now - since for number, since in self._since.items() if now - since >= GRACE}
-        if not waits or nodes_coming():
+        longest = max((now - since for since in self._since.values()), default=0.0)
+        if longest < GRACE or (longest < COMING and nodes_coming()):
             return
         nodes, free = _steady_nodes(), _free()
         seats = seated(_asked_for(pools), self._stages, nodes, free)
         if waiting(self._stages, nodes, self._placement):
             return
         have = Counter(seat.stage for seat in seats)
-        without = [number for number in waits if have[number] < least(self._stages[number])]
+        without = [
+            number
+            for number, since in self._since.items()
+            if now - since >= GRACE and have[number] < least(self._stages[number])
+        ]
         without.sort(key=lambda number: hardness(self._stages[number]), reverse=True)
         for harder_too in (False, True) if self._swaps else (False,):
             for number in without:
