@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
+from ray import get_runtime_context
 from ray.data import ActorPoolStrategy, DataContext, Dataset, ExecutionOptions, read_datasource
 
 from operators.contract import Row
@@ -19,6 +20,7 @@ from pipeline.cluster import Capacity
 from pipeline.heartbeat import LOADING, Heart
 from pipeline.meter import Meter
 from pipeline.occupancy import Occupancy
+from pipeline.placement import NODE_ID_LABEL
 from pipeline.pools import Pool, pools
 from pipeline.receipt import Receipt
 from pipeline.source import Batch, VideoSource, from_row
@@ -148,6 +150,9 @@ def _dataset(
         VideoSource(order.store, batches),
         override_num_blocks=len(batches),
         num_cpus=0,
+        # Beside the driver: Ray waits seven minutes for a task on a node that was cut off the network
+        # (RAY_grpc_client_keepalive_time_ms), though it has long given up the node and its actors.
+        label_selector={NODE_ID_LABEL: get_runtime_context().get_node_id()},
         concurrency=1 if alone else min(OPEN_PARTITIONS, len(batches)),
     )
     for number, (stage, pool) in enumerate(zip(stages, sizes, strict=True)):

@@ -11,21 +11,24 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pydantic import Field
 
 from operators import contract
 from operators.columns import select
 from operators.contract import ClipOperator, Operator, Resources, Row
 from operators.errors import ChainError
+from pipeline import source
 from pipeline.cluster import ONE_THREAD, QUIET, Wishes, take_own_environment
 from pipeline.placement import Mode
 from pipeline.plan import cluster_lines, plan
 from pipeline.run import Run, execute
+from store.objects import ObjectStore
 from tests.pipeline.small_chain import Split
 from tests.pipeline.small_run import clips_in, make_videos
 
@@ -219,8 +222,23 @@ def planned(folder: Path, nodes: dict[str, str]) -> dict[str, Any]:
     return {"without": without, "lines": lines, "where": _where(folder, nodes), "output": (folder / "out").exists()}
 
 
+def reader_that_says_where(store: ObjectStore, batch: source.Batch) -> Callable[[], Iterator[pa.Table]]:
+    """Reads a partition's manifest as the engine does, and notes the node that it is read on."""
+    read, log = READER(store, batch), Path(store.url).parent / "log"
+
+    def noted() -> Iterator[pa.Table]:
+        (log / f"read {_here()}").touch()
+        yield from read()
+
+    return noted
+
+
+READER = source._reader
+
+
 def main(folder: Path) -> None:
     """Print what became of every case."""
+    source._reader = reader_that_says_where
     with five_nodes() as nodes:
         runs = {
             "auto": _run(folder / "auto", "auto"),

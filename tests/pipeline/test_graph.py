@@ -35,7 +35,12 @@ def test_decoding_stays_off_gpu_nodes_and_the_head_runs_nothing(cases: dict[str,
 def test_decoding_may_be_let_onto_gpu_nodes_but_not_onto_the_head(cases: dict[str, Any]):
     where = cases["shared"]["where"]
     assert {"gpu0", "gpu1"} & set(where["decode"])
-    assert "head" not in {node for nodes in where.values() for node in nodes}
+    assert "head" not in {node for operator, nodes in where.items() if operator != "read" for node in nodes}
+
+
+@pytest.mark.parametrize("case", ["auto", "shared", "one_box"])
+def test_what_to_do_is_read_beside_the_driver_where_no_cable_can_cut_it_off(cases: dict[str, Any], case: str):
+    assert cases[case]["where"]["read"] == ["head"]
 
 
 def test_one_box_uses_the_head_too(cases: dict[str, Any]):
