@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -35,9 +34,6 @@ def folder() -> Iterator[Path]:
 @pytest.mark.cluster
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.skipif(
-    not os.environ.get("RUSHES_LONG"), reason="two clusters and three vLLM engines at once: set RUSHES_LONG=1"
-)
 def test_an_engine_whose_node_dies_starts_elsewhere_and_mixes_no_rows_up(folder: Path) -> None:
     from tests.tiny.llama import write_llama
 
