@@ -37,7 +37,13 @@ from store.objects import open_store
 EMPTY_JOB = """
 import logging, os, ray
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, _node_ip_address="127.0.0.1")
+ray.init(
+    address="local",
+    include_dashboard=False,
+    log_to_driver=False,
+    logging_level=logging.ERROR,
+    _node_ip_address="127.0.0.1",
+)
 ray.data.DataContext.get_current().enable_progress_bars = False
 class Nothing:
     def __call__(self, batch):
