@@ -20,6 +20,9 @@ from store.local import LocalStore
 from tests.pipeline.small_chain import Judge, Listen, Score, Split
 from tests.pipeline.small_run import a_run, make_videos, order_of
 
+pytestmark = pytest.mark.usefixtures("ray_session")
+"""Stages tell Ray that they live, and Ray starts one that it does not find."""
+
 
 class FullStore(LocalStore):
     """A folder in which objects of one kind find no space."""
