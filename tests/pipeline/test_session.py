@@ -57,12 +57,13 @@ def test_work_is_charged_to_the_stage_that_did_it(output: Path, sessions: list[S
     work = read_work(open_store(output), "shots", sessions)
     assert {part.marker.nonce for part in work} <= {session.nonce for session in sessions}
     for name, cpus, gpus in (("namer", 0.25, 0.5), ("fuser", 1.0, 0.0)):
-        for done in (part.operators[name] for part in work):
+        for done in (part.operators[name] for part in work if name in part.operators):
             assert done.actor_seconds > 0 or not done.clips
             assert done.actor_seconds <= done.seconds + 1e-3  # tallies are rounded to 0.1 ms, one for each task
             assert done.cpu_seconds == pytest.approx(done.actor_seconds * cpus)
             assert done.gpu_seconds == pytest.approx(done.actor_seconds * gpus)
-    namers = [part.operators["namer"] for part in work]
+    namers = [part.operators["namer"] for part in work if "namer" in part.operators]
+    assert namers
     assert sum(done.seconds for done in namers) >= 0.02 * sum(done.clips for done in namers)
     assert sum(done.actor_seconds for done in namers) <= sum(done.reserved_seconds for done in namers)
 
