@@ -162,10 +162,11 @@ class Evictor:
         longest = max((now - since for since in self._since.values()), default=0.0)
         if longest < GRACE or (longest < COMING and nodes_coming()):
             return
-        nodes, free = _steady_nodes(), _free()
-        seats = seated(_asked_for(pools), self._stages, nodes, free)
+        nodes = _steady_nodes()
         if waiting(self._stages, nodes, self._placement):
             return
+        free = _free()
+        seats = seated(_asked_for(pools), self._stages, nodes, free)
         have = Counter(seat.stage for seat in seats)
         without = [
             number
